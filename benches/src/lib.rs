@@ -1,0 +1,1 @@
+//! Benchmarks: criterion micro-benchmarks and side-by-side runs with peers.

@@ -1,0 +1,1 @@
+//! The server without sockets: sessions, commands, configuration, statistics.

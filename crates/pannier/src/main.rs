@@ -1,0 +1,2 @@
+//! The `pannier` program.
+fn main() {}

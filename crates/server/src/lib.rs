@@ -1,0 +1,1 @@
+//! The shell around the engine: listeners, connections, workers, signals.

@@ -1,0 +1,1 @@
+//! The keyspace: shards, databases, values, expiry, eviction, scan.

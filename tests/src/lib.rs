@@ -1,0 +1,1 @@
+//! Tests across the rooms: transcripts, random command sequences, clients, bad input.

@@ -1,0 +1,2 @@
+//! The project's own checks and generated pages.
+fn main() {}
