@@ -1,1 +1,23 @@
 //! Data structures of the keyspace: table, entry, wheel. The only home of unsafe code.
+//!
+//! They know no key space, no protocol and no unit of time: the table is told hashes, the wheel
+//! counts ticks, and what the flags of an entry mean is its owner's affair. Nothing here reads a
+//! clock or draws a random number; both are arguments. Every structure can say how many bytes it
+//! holds (`footprint`), rounded as the allocator rounds, because the server's limits count them.
+//!
+//! Rules: no operation of the table or the wheel costs more than a constant number of segments or
+//! the caller's budget, except where its header names the exception. `unsafe` is confined to
+//! `entry::block` and to the one prefetch instruction in `table`.
+//!
+//! Neighbours: the crate `store` is the only user. Each structure is tested against a naive twin
+//! (`tests/` of this crate); the unsafe part also runs under AddressSanitizer and Miri.
+
+mod entry;
+mod size_class;
+mod table;
+mod wheel;
+
+pub use entry::{Entry, NewPayload, Payload};
+pub use size_class::allocated;
+pub use table::{Shape, Table};
+pub use wheel::Wheel;

@@ -1,0 +1,245 @@
+//! An entry of the keyspace: key, deadline and small value in one allocation.
+//!
+//! A lookup that hits costs the table's bucket line and then one line of the entry, which holds
+//! everything that GET needs. In memory an entry is 12 bytes of header (access 4, size class,
+//! form, flags, lengths 2 + 2; 16 bytes in blocks over 64 KiB), 8 bytes of deadline if it has
+//! one, the key, and the value: an integer as 8 bytes, a small string as its bytes, or anything
+//! else as an `O` at its alignment. A 20-byte key with a 30-byte value takes 62 of a block's 64
+//! bytes. Drawn in `entry::block`.
+//!
+//! A box of a struct with a boxed key and a value enum needs three allocations and 40 bytes more;
+//! reserving the deadline always would cost 8 bytes where nothing expires.
+//!
+//! Cost: reading anything is O(1). Setting a deadline where there was none (or removing it) moves
+//! key and value by 8 bytes, in place while the block has room. A value is overwritten in place
+//! while it fits and does not leave more than half of the block empty. `resize_bytes` grows a
+//! block to twice what is needed (beyond 1 MiB: by a quarter), so appends are amortised O(1) a
+//! byte; it reallocates downwards when three quarters are empty.
+//!
+//! Rules: the unsafe code is in `block` alone; here is the policy, in safe code. `footprint` is what the allocator gives (`size_class`), not what is used.
+//! Neighbours: `block` holds the memory, `store` the meaning. Tests: `tests/entry.rs`.
+
+mod block;
+
+use std::alloc::Layout;
+use std::fmt;
+
+use self::block::{Block, Kind, Parts, bytes_of};
+use crate::size_class::size_of_class;
+
+/// A key with its value, one pointer wide; `Option<Entry<O>>` is no wider.
+///
+/// ```
+/// use pannier_collections::{Entry, NewPayload, Payload};
+/// let mut entry = Entry::<String>::new(b"visits", NewPayload::Int(41), Some(1_000));
+/// entry.set_payload(NewPayload::Int(42));
+/// assert_eq!(entry.payload(), Payload::Int(42));
+/// assert_eq!((entry.key(), entry.deadline()), (&b"visits"[..], Some(1_000)));
+/// ```
+pub struct Entry<O> {
+    block: Block<O>,
+}
+
+/// The value of an entry, to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Payload<'a, O> {
+    /// An integer, held as such.
+    Int(i64),
+    /// A string inside the entry's own block.
+    Bytes(&'a [u8]),
+    /// Whatever else; it owns its memory.
+    Object(&'a O),
+}
+
+/// The value for an entry, to be stored.
+#[derive(Debug)]
+pub enum NewPayload<'a, O> {
+    /// An integer, held as such.
+    Int(i64),
+    /// A string to be copied into the entry's own block, up to `u32::MAX` bytes.
+    Bytes(&'a [u8]),
+    /// Whatever else; it owns its memory.
+    Object(O),
+}
+
+impl<O> Entry<O> {
+    /// A new entry with access and flags 0.
+    ///
+    /// # Panics
+    /// When the key or inline bytes are longer than `u32::MAX`.
+    pub fn new(key: &[u8], payload: NewPayload<'_, O>, deadline: Option<u64>) -> Self {
+        let (kind, value) = payload.shape();
+        let parts = Parts::least(kind, deadline.is_some(), key.len(), value, 0);
+        let mut entry = Self { block: Block::new(parts, key, deadline) };
+        entry.write(payload);
+        entry
+    }
+
+    /// Replaces the value; key, deadline, access and flags stay.
+    ///
+    /// # Panics
+    /// When inline bytes are longer than `u32::MAX`.
+    pub fn set_payload(&mut self, payload: NewPayload<'_, O>) {
+        let old = self.block.parts();
+        let (kind, value) = payload.shape();
+        let least = Parts::least(kind, old.deadline, old.key_len, value, 0);
+        let roomy = self.block.size() > 2 * size_of_class(least.class);
+        if old.with_value(kind, value).fit() && !roomy {
+            let object = self.block.take_object();
+            self.write(payload);
+            drop(object);
+        } else {
+            let mut new = Self::new(self.key(), payload, self.deadline());
+            new.set_access(self.access());
+            new.set_flags(self.flags());
+            *self = new;
+        }
+    }
+
+    /// Grows or cuts inline bytes to `len`; new bytes are zero. False, and nothing done, when the
+    /// value is not inline bytes.
+    ///
+    /// # Panics
+    /// When `len` is greater than `u32::MAX`.
+    pub fn resize_bytes(&mut self, len: usize) -> bool {
+        let old = self.block.parts();
+        if old.kind != Kind::Bytes {
+            return false;
+        }
+        let least =
+            |spare| Parts::least(Kind::Bytes, old.deadline, old.key_len, bytes_of(len), spare);
+        let fits = old.with_value(Kind::Bytes, bytes_of(len)).fit();
+        if !fits || self.block.size() >= 4 * size_of_class(least(0).class) {
+            assert!(len <= u32::MAX as usize, "inline bytes are limited to u32::MAX");
+            let doubled = len > old.value_len && least(0).end() < DOUBLING_MAX;
+            let spare = least(0).end() / if doubled { 1 } else { 4 };
+            // What is cut off need not be copied, and might not fit.
+            self.block.resize_bytes(len.min(old.value_len));
+            self.block.move_to(least(spare).class, self.block.deadline());
+        }
+        self.block.resize_bytes(len);
+        true
+    }
+
+    /// Sets or removes the deadline.
+    pub fn set_deadline(&mut self, deadline: Option<u64>) {
+        let old = self.block.parts();
+        if old.deadline != deadline.is_some() {
+            let value = match old.kind {
+                Kind::Object => Layout::new::<O>(),
+                _ => bytes_of(old.value_len),
+            };
+            let place = deadline.is_some();
+            if !Parts::at(old.class, old.kind, place, old.key_len, value).fit() {
+                let least = Parts::least(old.kind, place, old.key_len, value, 0);
+                self.block.move_to(least.class, deadline);
+                return;
+            }
+            self.block.shift(place);
+        }
+        if let Some(deadline) = deadline {
+            self.block.write_deadline(deadline);
+        }
+    }
+
+    /// Sets the access word. Its meaning belongs to the caller.
+    #[inline]
+    pub fn set_access(&mut self, access: u32) {
+        self.block.header_mut().access = access;
+    }
+
+    /// Sets the flags. Their meaning belongs to the caller.
+    #[inline]
+    pub fn set_flags(&mut self, flags: u8) {
+        self.block.header_mut().flags = flags;
+    }
+
+    /// The object, to be changed, if the value is one.
+    #[inline]
+    pub fn object_mut(&mut self) -> Option<&mut O> {
+        self.block.object_mut()
+    }
+
+    /// The inline bytes, to be changed, if the value is such.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        if self.block.parts().kind == Kind::Bytes { self.block.bytes_mut() } else { None }
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        self.block.key()
+    }
+
+    /// The value.
+    #[inline]
+    pub fn payload(&self) -> Payload<'_, O> {
+        self.block.payload()
+    }
+
+    /// The deadline, if there is one. Its unit belongs to the caller.
+    #[inline]
+    pub fn deadline(&self) -> Option<u64> {
+        self.block.deadline()
+    }
+
+    /// The access word.
+    #[inline]
+    pub fn access(&self) -> u32 {
+        self.block.header().access
+    }
+
+    /// The flags.
+    #[inline]
+    pub fn flags(&self) -> u8 {
+        self.block.header().flags
+    }
+
+    /// Bytes of the block as the allocator rounds them (`allocated` states the classes), without
+    /// what an object owns elsewhere.
+    #[inline]
+    pub fn footprint(&self) -> usize {
+        self.block.size()
+    }
+
+    #[inline]
+    fn write(&mut self, payload: NewPayload<'_, O>) {
+        match payload {
+            NewPayload::Int(number) => self.block.write_bytes(Kind::Int, &number.to_ne_bytes()),
+            NewPayload::Bytes(bytes) => self.block.write_bytes(Kind::Bytes, bytes),
+            NewPayload::Object(object) => self.block.write_object(object),
+        }
+    }
+}
+
+impl<O: fmt::Debug> fmt::Debug for Entry<O> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entry = formatter.debug_struct("Entry");
+        entry.field("key", &self.key()).field("payload", &self.payload());
+        entry.field("deadline", &self.deadline()).finish_non_exhaustive()
+    }
+}
+
+impl<O> Clone for Payload<'_, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O> Copy for Payload<'_, O> {}
+
+impl<O> NewPayload<'_, O> {
+    #[inline]
+    fn shape(&self) -> (Kind, Layout) {
+        match self {
+            Self::Int(_) => (Kind::Int, bytes_of(size_of::<i64>())),
+            Self::Bytes(bytes) => (Kind::Bytes, bytes_of(bytes.len())),
+            Self::Object(_) => (Kind::Object, Layout::new::<O>()),
+        }
+    }
+}
+
+const DOUBLING_MAX: usize = 1 << 20;
+
+const _: () = assert!(size_of::<Option<Entry<String>>>() == size_of::<usize>());
