@@ -92,6 +92,7 @@ impl<O> Entry<O> {
             let mut new = Self::new(self.key(), payload, self.deadline());
             new.set_access(self.access());
             new.set_flags(self.flags());
+            new.set_stamp(self.stamp());
             *self = new;
         }
     }
@@ -154,6 +155,11 @@ impl<O> Entry<O> {
         self.block.header_mut().flags = flags;
     }
 
+    /// Sets the stamp: one more byte whose meaning is the caller's.
+    pub fn set_stamp(&mut self, stamp: u8) {
+        self.block.header_mut().stamp = stamp;
+    }
+
     /// The object, to be changed, if the value is one.
     #[inline]
     pub fn object_mut(&mut self) -> Option<&mut O> {
@@ -194,6 +200,11 @@ impl<O> Entry<O> {
     #[inline]
     pub fn flags(&self) -> u8 {
         self.block.header().flags
+    }
+
+    /// The stamp.
+    pub fn stamp(&self) -> u8 {
+        self.block.header().stamp
     }
 
     /// Bytes of the block as the allocator rounds them (`allocated` states the classes), without

@@ -1,1 +1,39 @@
-//! The keyspace: shards, databases, values, expiry, eviction, scan.
+//! The keyspace: shards, logical databases, values, expiry, eviction and scanning.
+//!
+//! A [`Keyspace`] is cut into shards by key hash. A shard is one lock around its part of *every*
+//! logical database, so that a command which touches one key takes one lock, and a command which
+//! touches many takes the locks it needs in ascending order ([`Keyspace::open`]). Handlers see
+//! none of this: they are given a [`View`] in which their keys are open.
+//!
+//! Rules: nothing here knows a protocol, a session or a user; time arrives as [`Now`]; random
+//! numbers come from generators seeded at construction. Locks are taken in ascending shard order;
+//! the eviction pool's lock is taken before any shard's, and never while one is held.
+//!
+//! Neighbours: `collections` below holds the structures; `engine` above holds the commands.
+
+mod access;
+mod counters;
+mod database;
+mod eviction;
+mod expiry;
+mod hash;
+mod keyspace;
+mod scan;
+mod shard;
+mod time;
+mod value;
+mod view;
+
+pub use access::Rules;
+pub use counters::Totals;
+pub use database::DatabaseInfo;
+pub use eviction::{Policy, Room, Scope};
+pub use expiry::Turn;
+pub use hash::Key;
+pub use keyspace::{Garbage, Keyspace, Options};
+pub use pannier_collections::Shape;
+pub use scan::Cursor;
+pub use shard::ShardStats;
+pub use time::Now;
+pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, WrongType};
+pub use view::{Deadline, Edit, Found, Open, Taken, View};

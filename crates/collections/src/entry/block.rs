@@ -3,7 +3,7 @@
 //! ```text
 //!  0        4       5      6       7       8         10          12
 //!  +--------+-------+------+-------+-------+---------+-----------+
-//!  | access | class | form | flags | spare | key len | value len |   blocks up to 64 KiB
+//!  | access | class | form | flags | stamp | key len | value len |   blocks up to 64 KiB
 //!  +--------+-------+------+-------+-------+---------+-----------+--+
 //!                                          | key len | value len    |   larger: 4 bytes each
 //!                                          +---------+--------------+
@@ -44,7 +44,7 @@ pub(super) struct Header {
     class: u8,
     form: u8,
     pub(super) flags: u8,
-    spare: u8,
+    pub(super) stamp: u8,
 }
 
 /// Where things lie in a block.
@@ -130,7 +130,7 @@ impl<O> Block<O> {
             handle_alloc_error(layout)
         };
         let mut block = Self { start: start.cast(), object: PhantomData };
-        let header = Header { access: 0, class: parts.class, form: 0, flags: 0, spare: 0 };
+        let header = Header { access: 0, class: parts.class, form: 0, flags: 0, stamp: 0 };
         // SAFETY: the block is aligned to 16 and has room for a header, which is 8 bytes.
         unsafe { block.start.write(header) };
         block.set_form(Parts { kind: Kind::Int, value_len: 0, ..parts });

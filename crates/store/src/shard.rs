@@ -1,0 +1,305 @@
+//! One shard: the unit of locking. It holds its part of every logical database and the timing
+//! wheel for all of them.
+//!
+//! Every change of an entry goes through here, because three sums must follow it: the database's
+//! volatile keys and deadlines, the bytes (`delta`, published to the global total when the lock is
+//! given back), and the wheel. A mark in the wheel is the key's hash, the database's identity and
+//! a one-byte stamp that the entry carries too: a mark whose stamp differs is stale. Extending a
+//! deadline therefore touches only the entry; removal touches no wheel; shortening arms one more
+//! mark under a new stamp. Stale marks are swept a few at a time once they outnumber the volatile
+//! keys, so the wheel never holds more than about twice the marks it needs.
+//!
+//! Rules: callers hold the shard's lock (they have `&mut Shard`). Neighbours: `view` for
+//! commands, `expiry` for the wheel's turns, `eviction` for victims.
+
+use pannier_collections::Wheel;
+
+use crate::counters::Counters;
+use crate::database::Database;
+use crate::hash::{Key, KeyHasher};
+use crate::value::{ARMED, Item};
+
+/// The wheel may hold this many stale marks before a sweep starts.
+const STALE_SLACK: usize = 64;
+/// Marks looked at by one step of the sweep.
+const SWEEP_STEP: usize = 8;
+/// Tables are sampled this many times for a volatile key before the shard is walked.
+const VOLATILE_TRIES: usize = 64;
+
+/// What a shard has counted since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardStats {
+    /// Lookups by read commands that found the key.
+    pub hits: u64,
+    /// Lookups by read commands that did not.
+    pub misses: u64,
+    /// Keys removed because their deadline passed.
+    pub expired: u64,
+    /// Keys removed to make room.
+    pub evicted: u64,
+}
+
+/// A wheel's reference to an entry: 12 bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    hash_high: u32,
+    hash_low: u32,
+    /// The database's identity (24 bits) over the stamp (8 bits).
+    place: u32,
+}
+
+/// Databases are numbered in 24 bits of a mark.
+pub(crate) const DATABASES_MAX: usize = 1 << 24;
+
+impl Mark {
+    const fn new(hash: u64, id: u32, stamp: u8) -> Self {
+        let place = id << 8 | stamp as u32;
+        Self { hash_high: (hash >> 32) as u32, hash_low: hash as u32, place }
+    }
+
+    pub(crate) const fn hash(self) -> u64 {
+        (self.hash_high as u64) << 32 | self.hash_low as u64
+    }
+
+    pub(crate) const fn id(self) -> u32 {
+        self.place >> 8
+    }
+
+    pub(crate) const fn stamp(self) -> u8 {
+        self.place as u8
+    }
+}
+
+/// See the module's header.
+pub(crate) struct Shard {
+    pub(crate) databases: Vec<Database>,
+    /// Identity to index, for marks.
+    pub(crate) index_of_id: Vec<u32>,
+    pub(crate) wheel: Wheel<Mark>,
+    next_stamp: u8,
+    /// Growth in bytes since it was last added to the global total.
+    pub(crate) delta: isize,
+    pub(crate) stats: ShardStats,
+    pub(crate) rng: fastrand::Rng,
+    pub(crate) hasher: KeyHasher,
+    /// The earliest deadline armed since the last turn of the wheel.
+    pub(crate) earliest_armed: u64,
+}
+
+impl Shard {
+    pub(crate) fn new(hasher: KeyHasher, seed: u64, now_ms: u64) -> Self {
+        Self {
+            databases: Vec::new(),
+            index_of_id: Vec::new(),
+            wheel: Wheel::new(now_ms),
+            next_stamp: 0,
+            delta: 0,
+            stats: ShardStats::default(),
+            rng: fastrand::Rng::with_seed(seed),
+            hasher,
+            earliest_armed: u64::MAX,
+        }
+    }
+
+    /// Makes sure that the database at `index` exists.
+    pub(crate) fn touch_database(&mut self, index: usize) {
+        while self.databases.len() <= index {
+            let id = self.databases.len() as u32;
+            self.databases.push(Database::new(id));
+            self.index_of_id.push(id);
+        }
+    }
+
+    pub(crate) fn swap_databases(&mut self, a: usize, b: usize) {
+        self.touch_database(a.max(b));
+        self.databases.swap(a, b);
+        let (id_a, id_b) = (self.databases[a].id, self.databases[b].id);
+        self.index_of_id[id_a as usize] = a as u32;
+        self.index_of_id[id_b as usize] = b as u32;
+    }
+
+    /// The live entry of a key; one past its deadline is removed and not found.
+    #[inline]
+    pub(crate) fn find(
+        &mut self,
+        counters: &Counters,
+        database: usize,
+        key: Key<'_>,
+        now_ms: u64,
+    ) -> Option<&mut Item> {
+        let part = self.databases.get(database)?;
+        if part.volatile > 0 {
+            let item = part.table.find(key.hash, |item| item.key() == key.bytes)?;
+            if item.deadline().is_some_and(|deadline| deadline <= now_ms) {
+                self.remove(counters, database, key);
+                self.stats.expired += 1;
+                return None;
+            }
+        }
+        self.databases[database].table.find_mut(key.hash, |item| item.key() == key.bytes)
+    }
+
+    /// Puts in an item whose key is not present. `counted` says that a reservation covers it.
+    pub(crate) fn insert(
+        &mut self,
+        counters: &Counters,
+        database: usize,
+        hash: u64,
+        mut item: Item,
+        counted: bool,
+    ) {
+        self.touch_database(database);
+        if !counted {
+            counters.add(database, 1);
+        }
+        item.set_flags(item.flags() & !ARMED);
+        if let Some(deadline) = item.deadline() {
+            let id = self.databases[database].id;
+            self.arm(id, hash, deadline, &mut item);
+        }
+        let hasher = &self.hasher;
+        self.delta += self.databases[database].insert(hash, item, |item| hasher.hash(item.key()));
+        self.sweep();
+    }
+
+    /// Takes a key's item out, expired or not.
+    pub(crate) fn remove(
+        &mut self,
+        counters: &Counters,
+        database: usize,
+        key: Key<'_>,
+    ) -> Option<Item> {
+        self.remove_where(counters, database, key.hash, |item| item.key() == key.bytes)
+    }
+
+    pub(crate) fn remove_where(
+        &mut self,
+        counters: &Counters,
+        database: usize,
+        hash: u64,
+        eq: impl FnMut(&Item) -> bool,
+    ) -> Option<Item> {
+        let hasher = &self.hasher;
+        let part = self.databases.get_mut(database)?;
+        let (item, delta) = part.remove(hash, eq, |item| hasher.hash(item.key()))?;
+        self.delta += delta;
+        counters.release(database, 1);
+        Some(item)
+    }
+
+    /// Gives the entry of a key another deadline, or none. The key must be present and live.
+    pub(crate) fn set_deadline(&mut self, database: usize, key: Key<'_>, deadline: Option<u64>) {
+        let Some(part) = self.databases.get_mut(database) else { return };
+        let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) else {
+            return;
+        };
+        let old = item.deadline();
+        if old == deadline {
+            return;
+        }
+        let before = item.footprint() as isize;
+        item.set_deadline(deadline);
+        let grown = item.footprint() as isize - before;
+        part.bytes += grown;
+        part.volatile =
+            part.volatile + usize::from(deadline.is_some()) - usize::from(old.is_some());
+        part.deadlines += u128::from(deadline.unwrap_or(0));
+        part.deadlines -= u128::from(old.unwrap_or(0));
+        self.delta += grown;
+        let covered = matches!((old, deadline), (Some(old), Some(new)) if new >= old);
+        let armed = item.flags() & ARMED != 0;
+        match deadline {
+            None => item.set_flags(item.flags() & !ARMED),
+            Some(_) if covered && armed => return,
+            Some(deadline) => {
+                let id = part.id;
+                let marks = self.wheel.footprint() as isize;
+                Self::mark(&mut self.wheel, &mut self.next_stamp, (id, key.hash), deadline, item);
+                self.delta += self.wheel.footprint() as isize - marks;
+                self.earliest_armed = self.earliest_armed.min(deadline);
+            }
+        }
+        self.sweep();
+    }
+
+    /// Arms a mark for an item that is not in the table yet.
+    fn arm(&mut self, id: u32, hash: u64, deadline: u64, item: &mut Item) {
+        let marks = self.wheel.footprint() as isize;
+        Self::mark(&mut self.wheel, &mut self.next_stamp, (id, hash), deadline, item);
+        self.delta += self.wheel.footprint() as isize - marks;
+        self.earliest_armed = self.earliest_armed.min(deadline);
+    }
+
+    fn mark(
+        wheel: &mut Wheel<Mark>,
+        next_stamp: &mut u8,
+        (id, hash): (u32, u64),
+        deadline: u64,
+        item: &mut Item,
+    ) {
+        *next_stamp = next_stamp.wrapping_add(1);
+        item.set_stamp(*next_stamp);
+        item.set_flags(item.flags() | ARMED);
+        wheel.arm(deadline, Mark::new(hash, id, *next_stamp));
+    }
+
+    /// Bounds the stale marks: looks at a few marks when there are too many.
+    fn sweep(&mut self) {
+        let volatile: usize = self.databases.iter().map(|part| part.volatile).sum();
+        if self.wheel.len() <= 2 * volatile + STALE_SLACK {
+            return;
+        }
+        let Self { databases, index_of_id, wheel, hasher, .. } = self;
+        let marks = wheel.footprint() as isize;
+        wheel.sweep(SWEEP_STEP, |mark, _| {
+            let index = index_of_id[mark.id() as usize] as usize;
+            marked(&databases[index], mark, hasher).is_some()
+        });
+        self.delta += self.wheel.footprint() as isize - marks;
+    }
+
+    /// A database chosen by its share of this shard's (volatile) keys.
+    pub(crate) fn random_database(&mut self, volatile: bool) -> Option<usize> {
+        let keys = |part: &Database| if volatile { part.volatile } else { part.table.len() };
+        let total: usize = self.databases.iter().map(keys).sum();
+        if total == 0 {
+            return None;
+        }
+        let mut at = self.rng.usize(..total);
+        self.databases.iter().position(|part| match at.checked_sub(keys(part)) {
+            Some(rest) => {
+                at = rest;
+                false
+            }
+            None => true,
+        })
+    }
+
+    /// A random entry of a database; with `volatile`, one that has a deadline.
+    pub(crate) fn sample(&mut self, database: usize, volatile: bool) -> Option<&Item> {
+        let part = self.databases.get(database)?;
+        let rng = &mut self.rng;
+        if !volatile {
+            return part.table.random(|| rng.u64(..));
+        }
+        if part.volatile == 0 {
+            return None;
+        }
+        for _ in 0..VOLATILE_TRIES {
+            let item = part.table.random(|| rng.u64(..))?;
+            if item.deadline().is_some() {
+                return Some(item);
+            }
+        }
+        let skip = rng.usize(..part.volatile);
+        part.table.iter().filter(|item| item.deadline().is_some()).nth(skip)
+    }
+}
+
+/// The entry that a mark refers to, if the mark is not stale.
+pub(crate) fn marked<'a>(part: &'a Database, mark: Mark, hasher: &KeyHasher) -> Option<&'a Item> {
+    let hash = mark.hash();
+    part.table.find(hash, |item| {
+        item.flags() & ARMED != 0 && item.stamp() == mark.stamp() && hasher.hash(item.key()) == hash
+    })
+}

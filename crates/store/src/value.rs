@@ -1,0 +1,278 @@
+//! Values, as entries hold them and as commands see them.
+//!
+//! A string lives in one of three places: as an `i64` in the entry (what looks like an integer is
+//! one), as bytes inside the entry's allocation up to [`INLINE_MAX`], or beyond that as a
+//! reference-counted buffer, so that a reply can carry it without copying it under the lock.
+//! Commands see [`Str`] and never ask which.
+//!
+//! OBJECT ENCODING answers Redis's names at Redis's thresholds: `int`, `embstr` up to 44 bytes,
+//! `raw` above, and `raw` for whatever was modified in place (the flag [`RAW`]).
+
+use bytes::{Bytes, BytesMut};
+use pannier_collections::{Entry, NewPayload, Payload};
+
+/// Longest string kept inside its entry. Copying 16 KiB costs about what a reference count and a
+/// second element of a vectored write cost, so shorter strings are copied.
+pub const INLINE_MAX: usize = 16 * 1024;
+
+/// Longest string that Redis would have embedded in its object header.
+const EMBSTR_MAX: usize = 44;
+
+/// Entry flag: the string was modified in place, so its encoding shows as `raw`.
+pub(crate) const RAW: u8 = 1;
+/// Entry flag: the wheel holds a mark for this entry, due no later than its deadline.
+pub(crate) const ARMED: u8 = 2;
+
+/// A string longer than [`INLINE_MAX`]: a shared buffer, and how much room it really has.
+#[derive(Clone, Default)]
+pub(crate) struct Large {
+    bytes: Bytes,
+    capacity: usize,
+}
+
+impl Large {
+    fn new(bytes: Bytes) -> Self {
+        let capacity = bytes.len();
+        Self { bytes, capacity }
+    }
+
+    /// A copy of `bytes` with room for `len`.
+    pub(crate) fn with_room(bytes: &[u8], len: usize) -> Self {
+        let mut owned = BytesMut::with_capacity(len);
+        owned.extend_from_slice(bytes);
+        Self { capacity: owned.capacity(), bytes: owned.freeze() }
+    }
+
+    /// Hands the bytes, lengthened to `len`, to `change`. Copies them first if a reply still
+    /// holds them.
+    pub(crate) fn change<R>(&mut self, len: usize, change: impl FnOnce(&mut [u8]) -> R) -> R {
+        let mut owned = match std::mem::take(&mut self.bytes).try_into_mut() {
+            Ok(owned) => owned,
+            Err(shared) => {
+                let mut owned = BytesMut::with_capacity(len);
+                owned.extend_from_slice(&shared);
+                owned
+            }
+        };
+        owned.resize(len, 0);
+        let result = change(&mut owned);
+        self.capacity = owned.capacity();
+        self.bytes = owned.freeze();
+        result
+    }
+}
+
+/// What an entry holds when it is neither an integer nor a small string.
+#[derive(Clone)]
+pub(crate) enum Object {
+    /// A string longer than [`INLINE_MAX`].
+    Large(Large),
+}
+
+impl Object {
+    /// Bytes that the object owns outside its entry, as the allocator rounds them.
+    pub(crate) fn footprint(&self) -> usize {
+        match self {
+            // The buffer, and the shared counter that `bytes` allocates beside it.
+            Self::Large(large) => pannier_collections::allocated(large.capacity) + 32,
+        }
+    }
+}
+
+/// The entry type of this keyspace.
+pub(crate) type Item = Entry<Object>;
+
+/// Bytes that an entry and its value take.
+pub(crate) fn footprint(item: &Item) -> usize {
+    match item.payload() {
+        Payload::Object(object) => item.footprint() + object.footprint(),
+        Payload::Int(_) | Payload::Bytes(_) => item.footprint(),
+    }
+}
+
+/// The type of a value, as TYPE names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    String,
+}
+
+impl Kind {
+    /// The name that TYPE and SCAN's TYPE option use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+        }
+    }
+}
+
+/// The encoding of a value, as OBJECT ENCODING names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// A string kept as an integer.
+    Int,
+    /// A short string that was never modified.
+    Embstr,
+    /// Any other string.
+    Raw,
+}
+
+impl Encoding {
+    /// Redis's name of it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Embstr => "embstr",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// The key holds a value of another type than the command works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType;
+
+/// A string value, borrowed from the keyspace.
+#[derive(Clone, Copy, Debug)]
+pub enum Str<'a> {
+    /// Kept as an integer.
+    Int(i64),
+    /// Kept inside the entry.
+    Bytes(&'a [u8]),
+    /// Kept by reference.
+    Large(&'a Bytes),
+}
+
+impl<'a> Str<'a> {
+    pub(crate) fn of(item: &'a Item) -> Result<Self, WrongType> {
+        match item.payload() {
+            Payload::Int(n) => Ok(Self::Int(n)),
+            Payload::Bytes(bytes) => Ok(Self::Bytes(bytes)),
+            Payload::Object(Object::Large(large)) => Ok(Self::Large(&large.bytes)),
+        }
+    }
+
+    /// The bytes; an integer is written into `digits` first.
+    pub fn as_bytes<'b>(&'b self, digits: &'b mut itoa::Buffer) -> &'b [u8] {
+        match self {
+            Self::Int(n) => digits.format(*n).as_bytes(),
+            Self::Bytes(bytes) => bytes,
+            Self::Large(bytes) => bytes,
+        }
+    }
+
+    /// Length in bytes of the text.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Int(n) => itoa::Buffer::new().format(*n).len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Large(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether the text is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.as_bytes(&mut itoa::Buffer::new()).to_vec()
+    }
+}
+
+/// A string to be stored.
+#[derive(Clone, Debug)]
+pub enum NewValue<'a> {
+    /// An integer.
+    Int(i64),
+    /// Bytes that are known not to be an integer's text.
+    Bytes(&'a [u8]),
+    /// Bytes to be shared, longer than [`INLINE_MAX`].
+    Large(Bytes),
+    /// Bytes that a command computed piecewise; OBJECT ENCODING calls them `raw`.
+    Raw(&'a [u8]),
+}
+
+impl<'a> NewValue<'a> {
+    /// Chooses the representation for bytes as a client sent them.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        match canonical_integer(bytes) {
+            Some(n) => Self::Int(n),
+            None if bytes.len() <= INLINE_MAX => Self::Bytes(bytes),
+            None => Self::Large(Bytes::copy_from_slice(bytes)),
+        }
+    }
+
+    /// The entry's payload, and whether the encoding shows as raw.
+    pub(crate) fn into_payload(self) -> (NewPayload<'a, Object>, u8) {
+        match self {
+            Self::Int(n) => (NewPayload::Int(n), 0),
+            Self::Raw(bytes) if bytes.len() > INLINE_MAX => {
+                (NewPayload::Object(Object::Large(Large::with_room(bytes, bytes.len()))), RAW)
+            }
+            Self::Bytes(bytes) => (NewPayload::Bytes(bytes), 0),
+            Self::Raw(bytes) => (NewPayload::Bytes(bytes), RAW),
+            Self::Large(bytes) => (NewPayload::Object(Object::Large(Large::new(bytes))), 0),
+        }
+    }
+}
+
+/// The encoding that OBJECT ENCODING shows for an entry.
+pub(crate) fn encoding(item: &Item) -> Encoding {
+    match item.payload() {
+        Payload::Int(_) => Encoding::Int,
+        Payload::Bytes(bytes) if bytes.len() <= EMBSTR_MAX && item.flags() & RAW == 0 => {
+            Encoding::Embstr
+        }
+        Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Encoding::Raw,
+    }
+}
+
+/// The type of an entry's value.
+pub(crate) fn kind(item: &Item) -> Kind {
+    match item.payload() {
+        Payload::Int(_) | Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Kind::String,
+    }
+}
+
+/// The integer whose decimal text is exactly `bytes`.
+fn canonical_integer(bytes: &[u8]) -> Option<i64> {
+    let (negative, digits) = match bytes {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, bytes),
+    };
+    match digits {
+        [] => return None,
+        [b'0', ..] if digits.len() > 1 || negative => return None,
+        _ if digits.len() > 19 => return None,
+        _ => {}
+    }
+    let mut magnitude: u64 = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        magnitude = magnitude * 10 + u64::from(digit);
+    }
+    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_decimals_become_integers() {
+        for text in ["0", "7", "-1", "9223372036854775807", "-9223372036854775808"] {
+            let Some(n) = canonical_integer(text.as_bytes()) else { panic!("{text}") };
+            assert_eq!(n.to_string(), text);
+        }
+        for text in ["", "-", "-0", "00", "01", "+1", " 1", "1 ", "1.0", "9223372036854775808"] {
+            assert_eq!(canonical_integer(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(canonical_integer(b"-9223372036854775809"), None);
+        assert_eq!(canonical_integer(b"99999999999999999999"), None);
+    }
+}

@@ -1,0 +1,504 @@
+//! The door to the data: the shards that a command's keys live in, locked, and every way to read
+//! or change an entry.
+//!
+//! A [`View`] is made by [`Keyspace::open`] from the command's keys: it takes the locks it needs
+//! in ascending order and gives them back when dropped. Handlers get it ready-made and never lock.
+//! Looking a key up removes it first if its deadline has passed, so nothing expired is ever seen.
+//! Each lookup names its side effects:
+//!
+//! | method | hit or miss counted | access clock moved |
+//! |---|---|---|
+//! | `read`, `string` | yes | yes |
+//! | `look` | yes | no |
+//! | `peek` | no | no |
+//! | `edit`, `set` | no | yes |
+//!
+//! Rules: a key outside the opened shards is a bug in the command's row and panics. Changes count
+//! into `dirty`, from which the caller's `settle` works; nothing else is notified from here.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use pannier_collections::{Entry, NewPayload, Payload};
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+
+use crate::hash::Key;
+use crate::keyspace::{Garbage, Keyspace};
+use crate::shard::Shard;
+use crate::value::{self, ARMED, INLINE_MAX, Item, Large, NewValue, Object, RAW, Str, WrongType};
+use crate::{Encoding, Kind, Now, Rules};
+
+/// Which shards a command needs.
+#[derive(Clone, Copy, Debug)]
+pub enum Open<'a> {
+    /// None: the command touches no key.
+    Nothing,
+    /// Those of these keys.
+    Keys(&'a [Key<'a>]),
+    /// Every shard.
+    All,
+}
+
+/// What a write does to the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// Leaves it as it is.
+    Keep,
+    /// Removes it.
+    Clear,
+    /// Sets it, in Unix milliseconds.
+    At(u64),
+}
+
+/// Opened keys. See the module's header.
+pub struct View<'k> {
+    keyspace: &'k Keyspace,
+    /// Bit `i` says that shard `i` is locked; guards lie in ascending order.
+    mask: u64,
+    guards: SmallVec<[MutexGuard<'k, Shard>; 1]>,
+    now: Now,
+    rules: Rules,
+    /// Room reserved in a database for keys that this command may create.
+    reserved: (usize, usize),
+    dirty: u64,
+    sooner: bool,
+}
+
+/// A live entry, to look at.
+#[derive(Clone, Copy)]
+pub struct Found<'v> {
+    item: &'v Item,
+    now: Now,
+    rules: Rules,
+}
+
+/// A live string entry, to change in place.
+pub struct Edit<'v> {
+    item: &'v mut Item,
+    part_bytes: &'v mut isize,
+    delta: &'v mut isize,
+    dirty: &'v mut u64,
+    before: usize,
+}
+
+/// An entry taken out of the keyspace, to be put back under another name or database.
+pub struct Taken(Item);
+
+impl Keyspace {
+    /// Locks the shards that `open` names, in ascending order.
+    pub fn open(&self, open: Open<'_>, now: Now, rules: Rules) -> View<'_> {
+        let mask = match open {
+            Open::Nothing => 0,
+            Open::Keys(keys) => {
+                keys.iter().fold(0, |mask, key| mask | 1u64 << self.shard_of(key.hash))
+            }
+            Open::All => u64::MAX >> (64 - self.shards.len()),
+        };
+        let mut guards = SmallVec::new();
+        let mut rest = mask;
+        while rest != 0 {
+            guards.push(self.shards[rest.trailing_zeros() as usize].lock());
+            rest &= rest - 1;
+        }
+        let reserved = (0, 0);
+        View { keyspace: self, mask, guards, now, rules, reserved, dirty: 0, sooner: false }
+    }
+}
+
+impl<'k> View<'k> {
+    /// Hashes a key of this keyspace.
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        self.keyspace.key(bytes)
+    }
+
+    /// The time that this command sees.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Changes made so far, in Redis's count.
+    pub fn dirty(&self) -> u64 {
+        self.dirty
+    }
+
+    /// Whether a deadline was armed that is earlier than every known one.
+    pub fn sooner(&self) -> bool {
+        self.sooner
+    }
+
+    fn shard(&mut self, key: Key<'_>) -> &mut Shard {
+        let bit = 1u64 << self.keyspace.shard_of(key.hash);
+        assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
+        &mut self.guards[(self.mask & (bit - 1)).count_ones() as usize]
+    }
+
+    fn find(&mut self, database: usize, key: Key<'_>) -> Option<&mut Item> {
+        let now_ms = self.now.unix_ms();
+        let counters = &self.keyspace.counters;
+        self.shard(key).find(counters, database, key, now_ms)
+    }
+
+    fn found(&mut self, database: usize, key: Key<'_>, touch: bool) -> Option<&mut Item> {
+        let (now, rules) = (self.now, self.rules);
+        let counters = &self.keyspace.counters;
+        let shard = self.shard(key);
+        // The generator is copied out because the entry borrows the shard.
+        let mut rng = rules.frequency.then(|| shard.rng.fork());
+        let item = shard.find(counters, database, key, now.unix_ms())?;
+        if touch && rules.touch {
+            let stamp = match &mut rng {
+                Some(rng) => rules.touched(item.access(), now, rng),
+                None => now.unix_ms() as u32,
+            };
+            item.set_access(stamp);
+        }
+        Some(item)
+    }
+
+    fn count(&mut self, key: Key<'_>, hit: bool) {
+        let stats = &mut self.shard(key).stats;
+        stats.hits += u64::from(hit);
+        stats.misses += u64::from(!hit);
+    }
+
+    /// Looks a key up as a read command does: counted, and its access clock moves.
+    pub fn read(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
+        let hit = self.found(database, key, true).is_some();
+        self.count(key, hit);
+        if hit { self.peek(database, key) } else { None }
+    }
+
+    /// Looks a key up, counted, without moving its access clock.
+    pub fn look(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
+        let hit = self.find(database, key).is_some();
+        self.count(key, hit);
+        if hit { self.peek(database, key) } else { None }
+    }
+
+    /// Looks a key up without any trace.
+    pub fn peek(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
+        let (now, rules) = (self.now, self.rules);
+        self.find(database, key).map(|item| Found { item, now, rules })
+    }
+
+    /// Whether a live key is there, without any trace.
+    pub fn contains(&mut self, database: usize, key: Key<'_>) -> bool {
+        self.find(database, key).is_some()
+    }
+
+    /// Reads a string (see `read`).
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds another type.
+    pub fn string(&mut self, database: usize, key: Key<'_>) -> Result<Option<Str<'_>>, WrongType> {
+        match self.read(database, key) {
+            None => Ok(None),
+            Some(found) => Str::of(found.item).map(Some),
+        }
+    }
+
+    /// Opens a live string for change in place; its access clock moves.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds another type.
+    pub fn edit(&mut self, database: usize, key: Key<'_>) -> Result<Option<Edit<'_>>, WrongType> {
+        if self.found(database, key, true).is_none() {
+            return Ok(None);
+        }
+        let bit = 1u64 << self.keyspace.shard_of(key.hash);
+        let at = (self.mask & (bit - 1)).count_ones() as usize;
+        let Shard { databases, delta, .. } = &mut *self.guards[at];
+        let part = &mut databases[database];
+        let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) else {
+            return Ok(None);
+        };
+        Str::of(item)?;
+        let before = value::footprint(item);
+        let dirty = &mut self.dirty;
+        Ok(Some(Edit { item, part_bytes: &mut part.bytes, delta, dirty, before }))
+    }
+
+    /// Stores a string under a key, over whatever was there.
+    pub fn set(&mut self, database: usize, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
+        self.dirty += 1;
+        let (payload, raw) = value.into_payload();
+        if self.found(database, key, true).is_none() {
+            let at = match deadline {
+                Deadline::At(at) => Some(at),
+                Deadline::Keep | Deadline::Clear => None,
+            };
+            let mut item = Entry::new(key.bytes, payload, at);
+            item.set_flags(raw);
+            item.set_access(self.rules.fresh(self.now));
+            self.insert(database, key, item);
+            return;
+        }
+        let shard = self.shard(key);
+        let part = &mut shard.databases[database];
+        if let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) {
+            let before = value::footprint(item) as isize;
+            item.set_payload(payload);
+            item.set_flags(item.flags() & !RAW | raw);
+            let grown = value::footprint(item) as isize - before;
+            part.bytes += grown;
+            shard.delta += grown;
+        }
+        match deadline {
+            Deadline::Keep => {}
+            Deadline::Clear => self.store_deadline(database, key, None),
+            Deadline::At(at) => self.store_deadline(database, key, Some(at)),
+        }
+    }
+
+    /// Gives a live key another deadline (Unix milliseconds), or none; false if there is no key.
+    pub fn set_deadline(&mut self, database: usize, key: Key<'_>, deadline: Option<u64>) -> bool {
+        if self.find(database, key).is_none() {
+            return false;
+        }
+        self.dirty += 1;
+        self.store_deadline(database, key, deadline);
+        true
+    }
+
+    fn store_deadline(&mut self, database: usize, key: Key<'_>, deadline: Option<u64>) {
+        self.shard(key).set_deadline(database, key, deadline);
+        if let Some(deadline) = deadline {
+            self.sooner |= self.keyspace.note_deadline(deadline);
+        }
+    }
+
+    fn insert(&mut self, database: usize, key: Key<'_>, item: Item) {
+        let deadline = item.deadline();
+        let counted = self.reserved.0 == database && self.reserved.1 > 0;
+        self.reserved.1 -= usize::from(counted);
+        let counters = &self.keyspace.counters;
+        self.shard(key).insert(counters, database, key.hash, item, counted);
+        if let Some(deadline) = deadline {
+            self.sooner |= self.keyspace.note_deadline(deadline);
+        }
+    }
+
+    /// Removes a live key; false if there was none.
+    pub fn remove(&mut self, database: usize, key: Key<'_>) -> bool {
+        self.take(database, key).is_some()
+    }
+
+    /// Takes a live entry out.
+    pub fn take(&mut self, database: usize, key: Key<'_>) -> Option<Taken> {
+        self.find(database, key)?;
+        self.dirty += 1;
+        let counters = &self.keyspace.counters;
+        self.shard(key).remove(counters, database, key).map(Taken)
+    }
+
+    /// A copy of a live entry, its deadline included.
+    pub fn copy(&mut self, database: usize, key: Key<'_>) -> Option<Taken> {
+        let item = self.find(database, key)?;
+        let payload = match item.payload() {
+            Payload::Int(n) => NewPayload::Int(n),
+            Payload::Bytes(bytes) => NewPayload::Bytes(bytes),
+            Payload::Object(object) => NewPayload::Object(object.clone()),
+        };
+        let mut copy = Entry::new(item.key(), payload, item.deadline());
+        copy.set_access(item.access());
+        copy.set_flags(item.flags() & RAW);
+        Some(Taken(copy))
+    }
+
+    /// Puts a taken entry in under a key, over whatever was there.
+    pub fn put(&mut self, database: usize, key: Key<'_>, taken: Taken) {
+        let Taken(mut item) = taken;
+        self.dirty += 1;
+        let counters = &self.keyspace.counters;
+        self.shard(key).remove(counters, database, key);
+        if item.key() != key.bytes {
+            let (access, flags, deadline) = (item.access(), item.flags(), item.deadline());
+            let moved = item.object_mut().map(|object| match object {
+                Object::Large(large) => Object::Large(std::mem::take(large)),
+            });
+            let payload = match (moved, item.payload()) {
+                (Some(object), _) => NewPayload::Object(object),
+                (None, Payload::Bytes(bytes)) => NewPayload::Bytes(bytes),
+                (None, Payload::Int(n)) => NewPayload::Int(n),
+                (None, Payload::Object(object)) => NewPayload::Object(object.clone()),
+            };
+            let mut renamed = Entry::new(key.bytes, payload, deadline);
+            renamed.set_access(access);
+            renamed.set_flags(flags & !ARMED);
+            item = renamed;
+        }
+        self.insert(database, key, item);
+    }
+
+    /// Visits every live entry of a database in the opened shards.
+    pub fn for_each(&self, database: usize, mut visit: impl FnMut(&[u8], Found<'_>)) {
+        let (now, rules) = (self.now, self.rules);
+        for shard in &self.guards {
+            let Some(part) = shard.databases.get(database) else { continue };
+            for item in part.table.iter() {
+                if item.deadline().is_none_or(|deadline| deadline > now.unix_ms()) {
+                    visit(item.key(), Found { item, now, rules });
+                }
+            }
+        }
+    }
+
+    /// Removes every key of one database, or of all, in the opened shards; counts them as changes.
+    pub fn flush(&mut self, database: Option<usize>) -> Vec<Garbage> {
+        let before = self.keyspace.totals().entries;
+        let keyspace = self.keyspace;
+        let flush = |shard: &mut MutexGuard<'k, Shard>| keyspace.flush_shard(shard, database);
+        let garbage = self.guards.iter_mut().map(flush).collect();
+        self.dirty += before.saturating_sub(keyspace.totals().entries) as u64;
+        garbage
+    }
+
+    /// Exchanges two databases. Every shard must be open.
+    pub fn swap_databases(&mut self, a: usize, b: usize) {
+        assert_eq!(self.guards.len(), self.keyspace.shards.len(), "SWAPDB opens every shard");
+        if a != b {
+            for shard in &mut self.guards {
+                shard.swap_databases(a, b);
+            }
+            self.keyspace.swap_counters(a, b);
+        }
+        self.dirty += 1;
+    }
+
+    /// How many of `keys` are not there.
+    pub fn missing(&mut self, database: usize, keys: &[Key<'_>]) -> usize {
+        keys.iter().filter(|key| !self.contains(database, **key)).count()
+    }
+
+    /// Reserves room for `n` new keys under the entry limits.
+    ///
+    /// # Errors
+    /// What must be evicted first: the database (or every one), and how many entries.
+    pub fn reserve(&mut self, database: usize, n: usize) -> Result<(), (Option<usize>, usize)> {
+        use crate::counters::Full;
+        match self.keyspace.counters.reserve(database, n) {
+            Ok(()) => {
+                self.reserved = (database, n);
+                Ok(())
+            }
+            Err(Full::Database { over }) => Err((Some(database), over)),
+            Err(Full::Keyspace { over }) => Err((None, over)),
+        }
+    }
+}
+
+impl Drop for View<'_> {
+    fn drop(&mut self) {
+        let (database, unused) = self.reserved;
+        self.keyspace.counters.release(database, unused);
+        let mut grown = 0;
+        for shard in &mut self.guards {
+            grown += std::mem::take(&mut shard.delta);
+        }
+        if grown != 0 {
+            self.keyspace.counters.bytes.fetch_add(grown, Relaxed);
+        }
+    }
+}
+
+impl<'v> Found<'v> {
+    pub(crate) fn new(item: &'v Item, now: Now, rules: Rules) -> Self {
+        Self { item, now, rules }
+    }
+
+    /// The type, as TYPE names it.
+    pub fn kind(self) -> Kind {
+        value::kind(self.item)
+    }
+
+    /// The encoding, as OBJECT ENCODING names it.
+    pub fn encoding(self) -> Encoding {
+        value::encoding(self.item)
+    }
+
+    /// The string it holds.
+    ///
+    /// # Errors
+    /// [`WrongType`] when it holds another type.
+    pub fn string(self) -> Result<Str<'v>, WrongType> {
+        Str::of(self.item)
+    }
+
+    /// The deadline in Unix milliseconds, if it has one.
+    pub fn deadline(self) -> Option<u64> {
+        self.item.deadline()
+    }
+
+    /// Bytes that the entry, its key and its value take in memory.
+    pub fn footprint(self) -> usize {
+        value::footprint(self.item)
+    }
+
+    /// Milliseconds since the last access.
+    pub fn idle_ms(self) -> u64 {
+        Keyspace::idle_ms(self.item.access(), self.now)
+    }
+
+    /// The decayed LFU counter.
+    pub fn frequency(self) -> u32 {
+        self.rules.frequency_of(self.item.access(), self.now)
+    }
+
+    /// The raw access clock, as DEBUG OBJECT prints it.
+    pub fn access(self) -> u32 {
+        self.item.access()
+    }
+}
+
+impl Edit<'_> {
+    /// The value before the change.
+    pub fn string(&self) -> Str<'_> {
+        Str::of(self.item).unwrap_or(Str::Bytes(&[]))
+    }
+
+    /// Replaces the value by an integer.
+    pub fn set_int(&mut self, n: i64) {
+        *self.dirty += 1;
+        self.item.set_payload(NewPayload::Int(n));
+        self.item.set_flags(self.item.flags() & !RAW);
+    }
+
+    /// Replaces the value; the deadline stays.
+    pub fn set(&mut self, value: NewValue<'_>) {
+        *self.dirty += 1;
+        let (payload, raw) = value.into_payload();
+        self.item.set_payload(payload);
+        self.item.set_flags(self.item.flags() & !RAW | raw);
+    }
+
+    /// Hands the value's bytes to `change`, lengthened with zeros to at least `len_min`.
+    /// Counts as one change.
+    pub fn bytes<R>(&mut self, len_min: usize, change: impl FnOnce(&mut [u8]) -> R) -> R {
+        *self.dirty += 1;
+        self.item.set_flags(self.item.flags() | RAW);
+        if let Payload::Int(n) = self.item.payload() {
+            let mut digits = itoa::Buffer::new();
+            self.item.set_payload(NewPayload::Bytes(digits.format(n).as_bytes()));
+        }
+        let len = self.string().len().max(len_min);
+        if len > INLINE_MAX
+            && let Payload::Bytes(bytes) = self.item.payload()
+        {
+            let large = Large::with_room(bytes, len);
+            self.item.set_payload(NewPayload::Object(Object::Large(large)));
+        }
+        if let Some(Object::Large(large)) = self.item.object_mut() {
+            return large.change(len, change);
+        }
+        self.item.resize_bytes(len);
+        change(self.item.bytes_mut().unwrap_or_default())
+    }
+}
+
+impl Drop for Edit<'_> {
+    fn drop(&mut self) {
+        let grown = value::footprint(self.item) as isize - self.before as isize;
+        *self.part_bytes += grown;
+        *self.delta += grown;
+    }
+}
