@@ -1,0 +1,42 @@
+# Verbs only. `make` alone lists them.
+
+# The Python environment of the client tests, and the program that they and the transcripts start:
+# a plain debug build (opt-level 1), because it shares what `cargo test` compiles anyway, while the
+# release profile (fat LTO, one codegen unit) would compile everything a second time.
+export PANNIER_VENV ?= $(CURDIR)/.venv
+export PANNIER_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/pannier
+
+.PHONY: help run test check bench bench-quick fuzz docs
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+run: ## build the server and start it; ARGS="--port 7000 --threads 2" go to it
+	cargo run --release -q -p pannier -- $(ARGS)
+
+test: ## install what the tests need, then run them all
+	sh tests/setup.sh
+	cargo build -q -p pannier
+	cargo test -q --workspace
+	$(PANNIER_VENV)/bin/python -m pytest -q tests/clients
+
+check: ## format, lints, rules of the house, pages, dependencies
+	cargo fmt --all --check
+	cargo clippy -q --workspace --all-targets -- -D warnings
+	cargo xtask tidy
+	RUSTDOCFLAGS=-Dwarnings cargo doc -q --workspace --no-deps
+	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
+	else echo "check: cargo-deny is not installed, so dependencies were not checked"; fi
+
+bench: ## compare with the Redis and Valkey of this machine, and record it
+	cargo run --release -q -p pannier-benches --bin peers
+
+bench-quick: ## the same in a minute or two, for a first look
+	cargo run --release -q -p pannier-benches --bin peers -- --quick
+
+fuzz: ## fuzz every target; SECONDS_EACH=600 by default
+	sh fuzz/run.sh $(or $(SECONDS_EACH),600)
+
+docs: ## write docs/reference from the tables, then the crates' pages
+	cargo xtask docs
+	cargo doc -q --workspace --no-deps
