@@ -61,6 +61,7 @@ def server(_shared):
     if not _shared.alive():
         _shared.start()
     with _shared.client() as c:
+        c.client_kill_filter(_type="normal", skipme=True)
         c.flushall()
         c.config_resetstat()
     yield _shared
@@ -144,3 +145,53 @@ def pytest_terminal_summary(terminalreporter):
         reasons[reason] = reasons.get(reason, 0) + 1
     for reason, count in sorted(reasons.items()):
         terminalreporter.write_line(f"{count} skipped: {reason}")
+
+
+VARIANTS = {
+    f"{way}-resp{protocol}-{parser}": (way, protocol, parser)
+    for way in ("tcp", "unix")
+    for protocol in (2, 3)
+    for parser in ("python", "hiredis")
+}
+
+
+def redis_py_options(server, variant, asyncio=False):
+    """What redis-py is given for a way in, a protocol and a parser."""
+    from redis import _parsers as parsers
+
+    way, protocol, parser = VARIANTS[variant]
+    if parser == "hiredis":
+        name = "_AsyncHiredisParser" if asyncio else "_HiredisParser"
+    else:
+        name = f"_AsyncRESP{protocol}Parser" if asyncio else f"_RESP{protocol}Parser"
+    options = {"protocol": protocol, "parser_class": getattr(parsers, name)}
+    if way == "unix":
+        return {"path": server.socket, **options}
+    return {"host": server.host, "port": server.port, **options}
+
+
+@pytest.fixture(params=list(VARIANTS))
+def variant(request):
+    """The name of a way in, a protocol and a parser."""
+    return request.param
+
+
+@pytest.fixture
+def pool_options(server, variant):
+    """The class of connection and its arguments, for pools over this variant."""
+    import redis
+
+    options = redis_py_options(server, variant)
+    kind = redis.UnixDomainSocketConnection if "path" in options else redis.Connection
+    return {"connection_class": kind, "socket_timeout": 20, **options}
+
+
+@pytest.fixture
+def r(pool_options):
+    """redis-py over every way in, protocol and parser; replies are str."""
+    import redis
+
+    pool = redis.ConnectionPool(decode_responses=True, **pool_options)
+    with redis.Redis(connection_pool=pool) as c:
+        yield c
+    pool.disconnect()
