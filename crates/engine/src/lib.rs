@@ -1,1 +1,40 @@
-//! The server without sockets: sessions, commands, configuration, statistics.
+//! The server without sockets: sessions, commands, configuration and statistics.
+//!
+//! An [`Engine`] is the keyspace plus everything that a command can ask about. A shell (the crate
+//! `server`, an embedding program, a test) makes a [`Session`] for each client, cuts requests with
+//! `resp`, and hands them to [`exec::run`] together with the time. What the engine needs from the
+//! outside, it asks of a [`Host`].
+//!
+//! Rules: nothing here reads a clock, opens a file or a socket, starts a thread or keeps a global;
+//! two engines in one process do not know each other. Lock order: the shards (ascending), then
+//! registries (clients, logs), then a session's mailbox; configuration is read as a snapshot.
+//!
+//! Neighbours: `store` and `resp` below; `server` and `pannier` above. Tests of commands are the
+//! transcripts under `tests/transcripts`.
+
+mod args;
+mod clients;
+pub mod command;
+pub mod config;
+mod engine;
+mod error;
+pub mod exec;
+mod glob;
+mod host;
+mod latency;
+mod logs;
+mod mailbox;
+mod pace;
+mod pause;
+mod session;
+mod stats;
+
+pub use clients::{Client, ConnectionInfo, Transport};
+pub use engine::{Engine, Options};
+pub use error::Error;
+pub use exec::{Next, Ran, run};
+pub use host::{Facts, Host, Listener, ShutdownRequest};
+pub use mailbox::{Letter, Mailbox};
+pub use pannier_store::Now;
+pub use session::Session;
+pub use stats::Lane;

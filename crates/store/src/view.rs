@@ -19,8 +19,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_collections::{Entry, NewPayload, Payload};
-use parking_lot::MutexGuard;
-use smallvec::SmallVec;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::hash::Key;
 use crate::keyspace::{Garbage, Keyspace};
@@ -55,7 +54,7 @@ pub struct View<'k> {
     keyspace: &'k Keyspace,
     /// Bit `i` says that shard `i` is locked; guards lie in ascending order.
     mask: u64,
-    guards: SmallVec<[MutexGuard<'k, Shard>; 1]>,
+    guards: Guards<'k>,
     now: Now,
     rules: Rules,
     /// Room reserved in a database for keys that this command may create.
@@ -84,6 +83,47 @@ pub struct Edit<'v> {
 /// An entry taken out of the keyspace, to be put back under another name or database.
 pub struct Taken(Item);
 
+/// The locks held, ascending by shard. One, the common case, needs no allocation.
+enum Guards<'k> {
+    None,
+    One([MutexGuard<'k, Shard>; 1]),
+    Many(Vec<MutexGuard<'k, Shard>>),
+}
+
+impl<'k> Guards<'k> {
+    fn lock(shards: &'k [Mutex<Shard>], mask: u64) -> Self {
+        match mask.count_ones() {
+            0 => Self::None,
+            1 => Self::One([shards[mask.trailing_zeros() as usize].lock()]),
+            n => {
+                let mut guards = Vec::with_capacity(n as usize);
+                let mut rest = mask;
+                while rest != 0 {
+                    guards.push(shards[rest.trailing_zeros() as usize].lock());
+                    rest &= rest - 1;
+                }
+                Self::Many(guards)
+            }
+        }
+    }
+
+    fn as_slice(&self) -> &[MutexGuard<'k, Shard>] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [MutexGuard<'k, Shard>] {
+        match self {
+            Self::None => &mut [],
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+}
+
 impl Keyspace {
     /// Locks the shards that `open` names, in ascending order.
     pub fn open(&self, open: Open<'_>, now: Now, rules: Rules) -> View<'_> {
@@ -94,12 +134,7 @@ impl Keyspace {
             }
             Open::All => u64::MAX >> (64 - self.shards.len()),
         };
-        let mut guards = SmallVec::new();
-        let mut rest = mask;
-        while rest != 0 {
-            guards.push(self.shards[rest.trailing_zeros() as usize].lock());
-            rest &= rest - 1;
-        }
+        let guards = Guards::lock(&self.shards, mask);
         let reserved = (0, 0);
         View { keyspace: self, mask, guards, now, rules, reserved, dirty: 0, sooner: false }
     }
@@ -129,7 +164,7 @@ impl<'k> View<'k> {
     fn shard(&mut self, key: Key<'_>) -> &mut Shard {
         let bit = 1u64 << self.keyspace.shard_of(key.hash);
         assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
-        &mut self.guards[(self.mask & (bit - 1)).count_ones() as usize]
+        &mut self.guards.as_mut_slice()[(self.mask & (bit - 1)).count_ones() as usize]
     }
 
     fn find(&mut self, database: usize, key: Key<'_>) -> Option<&mut Item> {
@@ -207,7 +242,7 @@ impl<'k> View<'k> {
         }
         let bit = 1u64 << self.keyspace.shard_of(key.hash);
         let at = (self.mask & (bit - 1)).count_ones() as usize;
-        let Shard { databases, delta, .. } = &mut *self.guards[at];
+        let Shard { databases, delta, .. } = &mut *self.guards.as_mut_slice()[at];
         let part = &mut databases[database];
         let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) else {
             return Ok(None);
@@ -333,7 +368,7 @@ impl<'k> View<'k> {
     /// Visits every live entry of a database in the opened shards.
     pub fn for_each(&self, database: usize, mut visit: impl FnMut(&[u8], Found<'_>)) {
         let (now, rules) = (self.now, self.rules);
-        for shard in &self.guards {
+        for shard in self.guards.as_slice() {
             let Some(part) = shard.databases.get(database) else { continue };
             for item in part.table.iter() {
                 if item.deadline().is_none_or(|deadline| deadline > now.unix_ms()) {
@@ -348,16 +383,20 @@ impl<'k> View<'k> {
         let before = self.keyspace.totals().entries;
         let keyspace = self.keyspace;
         let flush = |shard: &mut MutexGuard<'k, Shard>| keyspace.flush_shard(shard, database);
-        let garbage = self.guards.iter_mut().map(flush).collect();
+        let garbage = self.guards.as_mut_slice().iter_mut().map(flush).collect();
         self.dirty += before.saturating_sub(keyspace.totals().entries) as u64;
         garbage
     }
 
     /// Exchanges two databases. Every shard must be open.
     pub fn swap_databases(&mut self, a: usize, b: usize) {
-        assert_eq!(self.guards.len(), self.keyspace.shards.len(), "SWAPDB opens every shard");
+        assert_eq!(
+            self.guards.as_slice().len(),
+            self.keyspace.shards.len(),
+            "SWAPDB opens every shard"
+        );
         if a != b {
-            for shard in &mut self.guards {
+            for shard in self.guards.as_mut_slice() {
                 shard.swap_databases(a, b);
             }
             self.keyspace.swap_counters(a, b);
@@ -392,7 +431,7 @@ impl Drop for View<'_> {
         let (database, unused) = self.reserved;
         self.keyspace.counters.release(database, unused);
         let mut grown = 0;
-        for shard in &mut self.guards {
+        for shard in self.guards.as_mut_slice() {
             grown += std::mem::take(&mut shard.delta);
         }
         if grown != 0 {

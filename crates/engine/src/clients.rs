@@ -1,0 +1,175 @@
+//! The registry of clients: who is connected, and what CLIENT LIST and CLIENT KILL know of them.
+//!
+//! Each connection shares one [`Client`] between its session, which writes it, and whoever lists
+//! or kills clients, who reads it. Numbers are relaxed atomics written by one thread; texts sit
+//! behind a small lock of their own. The registry's map is locked only to connect, disconnect and
+//! list, never on the path of a request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+};
+
+use parking_lot::Mutex;
+
+use crate::mailbox::Mailbox;
+use crate::stats::Lane;
+
+/// How a client is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Over TCP.
+    Tcp,
+    /// Over a Unix socket.
+    Unix,
+    /// Inside the process.
+    Embedded,
+}
+
+/// What the shell knows of a new connection.
+pub struct ConnectionInfo {
+    /// Peer's address as CLIENT LIST shows it (`ip:port`, `path:0`).
+    pub addr: String,
+    /// Own address.
+    pub laddr: String,
+    /// File descriptor, -1 without one.
+    pub fd: i32,
+    /// Kind of connection.
+    pub transport: Transport,
+    /// The peer is on this machine.
+    pub local: bool,
+    /// Where its commands are counted: one lane a worker.
+    pub lane: Arc<Lane>,
+    /// Its mailbox.
+    pub mailbox: Arc<Mailbox>,
+}
+
+/// Texts that a client may set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Labels {
+    pub(crate) name: String,
+    pub(crate) lib_name: String,
+    pub(crate) lib_version: String,
+    pub(crate) user: String,
+}
+
+/// The shared face of a connection. Times in milliseconds since the epoch, sizes in bytes.
+pub struct Client {
+    /// Unique, ascending.
+    pub id: u64,
+    /// Peer's address.
+    pub addr: String,
+    /// Own address.
+    pub laddr: String,
+    pub(crate) fd: i32,
+    pub(crate) transport: Transport,
+    pub(crate) created_ms: u64,
+    pub(crate) labels: Mutex<Labels>,
+    /// Its mailbox.
+    pub mailbox: Arc<Mailbox>,
+    pub(crate) database: AtomicUsize,
+    pub(crate) protocol: AtomicU32,
+    pub(crate) last_seen_ms: AtomicU64,
+    /// Id of the last command (see `command::Table`), -1 before the first.
+    pub(crate) last_command: AtomicI32,
+    pub(crate) no_evict: AtomicBool,
+    pub(crate) no_touch: AtomicBool,
+    pub(crate) closing: AtomicBool,
+    pub(crate) blocked: AtomicBool,
+    /// Bytes in the query buffer, and its free room; set by the connection.
+    pub query_len: AtomicUsize,
+    /// Free room in the query buffer.
+    pub query_free: AtomicUsize,
+    /// Bytes of replies that are not written yet.
+    pub output_len: AtomicUsize,
+    /// Chunks in which they wait.
+    pub output_chunks: AtomicUsize,
+    /// Bytes read since it connected.
+    pub net_in: AtomicU64,
+    /// Bytes written since it connected.
+    pub net_out: AtomicU64,
+    pub(crate) commands: AtomicU64,
+}
+
+impl Client {
+    /// When it last sent something, Unix milliseconds.
+    pub fn last_seen_ms(&self) -> u64 {
+        self.last_seen_ms.load(Relaxed)
+    }
+
+    /// Memory held for it: buffers and this record.
+    pub fn memory(&self) -> usize {
+        self.query_len.load(Relaxed)
+            + self.query_free.load(Relaxed)
+            + self.output_len.load(Relaxed)
+            + size_of::<Self>()
+            + self.addr.len()
+            + self.laddr.len()
+    }
+
+    /// Whether CLIENT NO-EVICT protects it from `maxmemory-clients`.
+    pub fn is_protected(&self) -> bool {
+        self.no_evict.load(Relaxed)
+    }
+}
+
+/// All connected clients, by id.
+#[derive(Default)]
+pub(crate) struct Clients {
+    map: Mutex<BTreeMap<u64, Arc<Client>>>,
+    next_id: AtomicU64,
+    connected: AtomicUsize,
+}
+
+impl Clients {
+    pub(crate) fn connect(&self, info: &ConnectionInfo, now_ms: u64) -> Arc<Client> {
+        let client = Arc::new(Client {
+            id: self.next_id.fetch_add(1, Relaxed) + 1,
+            addr: info.addr.clone(),
+            laddr: info.laddr.clone(),
+            fd: info.fd,
+            transport: info.transport,
+            created_ms: now_ms,
+            labels: Mutex::new(Labels { user: "default".into(), ..Labels::default() }),
+            mailbox: Arc::clone(&info.mailbox),
+            database: AtomicUsize::new(0),
+            protocol: AtomicU32::new(2),
+            last_seen_ms: AtomicU64::new(now_ms),
+            last_command: AtomicI32::new(-1),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            query_len: AtomicUsize::new(0),
+            query_free: AtomicUsize::new(0),
+            output_len: AtomicUsize::new(0),
+            output_chunks: AtomicUsize::new(0),
+            net_in: AtomicU64::new(0),
+            net_out: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+        });
+        self.map.lock().insert(client.id, Arc::clone(&client));
+        self.connected.fetch_add(1, Relaxed);
+        client
+    }
+
+    pub(crate) fn disconnect(&self, id: u64) {
+        if self.map.lock().remove(&id).is_some() {
+            self.connected.fetch_sub(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connected.load(Relaxed)
+    }
+
+    pub(crate) fn find(&self, id: u64) -> Option<Arc<Client>> {
+        self.map.lock().get(&id).cloned()
+    }
+
+    /// All clients, in ascending order of id.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        self.map.lock().values().cloned().collect()
+    }
+}

@@ -1,0 +1,35 @@
+//! The commands: what a row says, and the table of families.
+//!
+//! A command is one row and one function, side by side in its family's file. From the row follow
+//! dispatch, arity, locks, key extraction (COMMAND GETKEYS), ACL categories, COMMAND and COMMAND
+//! DOCS, the reference pages and the statistics, so there is no second list anywhere. A container
+//! command (CLIENT, CONFIG) has rows of its own for its sub-commands.
+//!
+//! A handler is: take arguments, find, act, reply. It never locks, notifies or counts; it returns
+//! an error instead of writing one, and `exec` then cuts the reply back to where it began.
+//!
+//! To add a command: a row and a function in its family's file, and a transcript under
+//! `tests/transcripts/<group>/`. Neighbours: `exec` runs them, `keys` reads key positions.
+
+pub mod keys;
+pub(crate) mod row;
+mod table;
+
+// Families. Each exports `ROWS`.
+mod connection;
+mod generic;
+mod string;
+
+pub use keys::{Access, Begin, Find, KeySpec};
+pub use row::{
+    Categories, Command, Context, Done, Flags, Group, Handler, Opens, categories, flags,
+};
+pub use table::{Resolved, Table};
+
+/// Every family's rows, in the order of the reference pages.
+pub const FAMILIES: &[&[Command]] = &[string::ROWS, generic::ROWS, connection::ROWS];
+
+/// All top-level rows.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().copied().flatten()
+}

@@ -1,0 +1,423 @@
+//! The row of a command, and what its handler is given.
+//!
+//! Rows are plain `const` data with `Command::DEFAULT` filling what a command does not mention, so
+//! that go-to-definition works and a contradiction is found by the test over the whole list.
+
+use pannier_resp::{Args, Reply};
+use pannier_store::{Key, Now, Str, View};
+use smallvec::SmallVec;
+
+use super::keys::KeySpec;
+use crate::clients::Client;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::session::Session;
+
+/// The function behind a command.
+pub type Handler = fn(&mut Context<'_>) -> Result<Done, Error>;
+
+/// What a handler leaves to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The reply is written.
+    Replied,
+    /// Close the connection after what was replied is written.
+    Close,
+}
+
+/// Which group of the reference a command belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Bit operations on strings.
+    Bitmap,
+    /// About the connection.
+    Connection,
+    /// About keys of any type.
+    Generic,
+    /// About the server.
+    Server,
+    /// Strings.
+    String,
+}
+
+impl Group {
+    /// The name that COMMAND DOCS uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bitmap => "bitmap",
+            Self::Connection => "connection",
+            Self::Generic => "generic",
+            Self::Server => "server",
+            Self::String => "string",
+        }
+    }
+}
+
+/// Command flags, a bit set; names as COMMAND prints them are in [`flags::NAMES`].
+pub type Flags = u32;
+
+/// The flags.
+pub mod flags {
+    use super::Flags;
+
+    /// May change data.
+    pub const WRITE: Flags = 1;
+    /// Only reads data.
+    pub const READONLY: Flags = 1 << 1;
+    /// Refused when memory is short.
+    pub const DENYOOM: Flags = 1 << 2;
+    /// For administrators.
+    pub const ADMIN: Flags = 1 << 3;
+    /// Pub/sub.
+    pub const PUBSUB: Flags = 1 << 4;
+    /// Not from scripts.
+    pub const NOSCRIPT: Flags = 1 << 5;
+    /// May block the client.
+    pub const BLOCKING: Flags = 1 << 6;
+    /// Allowed while loading.
+    pub const LOADING: Flags = 1 << 7;
+    /// Allowed on a stale replica.
+    pub const STALE: Flags = 1 << 8;
+    /// Not shown to MONITOR.
+    pub const SKIP_MONITOR: Flags = 1 << 9;
+    /// Not logged as slow.
+    pub const SKIP_COMMANDLOG: Flags = 1 << 10;
+    /// Constant time, or logarithmic.
+    pub const FAST: Flags = 1 << 11;
+    /// Needs no authentication.
+    pub const NO_AUTH: Flags = 1 << 12;
+    /// May be sent by a primary to its replica in cluster import.
+    pub const ASKING: Flags = 1 << 13;
+    /// Keys are not at fixed positions.
+    pub const MOVABLE_KEYS: Flags = 1 << 14;
+    /// Allowed while a script is busy.
+    pub const ALLOW_BUSY: Flags = 1 << 15;
+    /// Not inside MULTI.
+    pub const NO_MULTI: Flags = 1 << 16;
+    /// Not while loading asynchronously.
+    pub const NO_ASYNC_LOADING: Flags = 1 << 17;
+    /// May run during a pause although it is flagged as a write (never set so far).
+    pub const MAY_REPLICATE: Flags = 1 << 18;
+
+    /// Flags and their names, in the order in which COMMAND prints them.
+    pub const NAMES: &[(Flags, &str)] = &[
+        (WRITE, "write"),
+        (READONLY, "readonly"),
+        (DENYOOM, "denyoom"),
+        (ADMIN, "admin"),
+        (PUBSUB, "pubsub"),
+        (NOSCRIPT, "noscript"),
+        (BLOCKING, "blocking"),
+        (LOADING, "loading"),
+        (STALE, "stale"),
+        (SKIP_MONITOR, "skip_monitor"),
+        (SKIP_COMMANDLOG, "skip_commandlog"),
+        (ASKING, "asking"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+        (MAY_REPLICATE, "may_replicate"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
+        (MOVABLE_KEYS, "movablekeys"),
+        (ALLOW_BUSY, "allow_busy"),
+        (NO_MULTI, "no_multi"),
+    ];
+}
+
+/// ACL categories, a bit set.
+pub type Categories = u32;
+
+/// The categories that a row states; others follow from its flags (see [`Command::categories`]).
+pub mod categories {
+    use super::Categories;
+
+    /// Keys of any type.
+    pub const KEYSPACE: Categories = 1;
+    /// Reads data.
+    pub const READ: Categories = 1 << 1;
+    /// Changes data.
+    pub const WRITE: Categories = 1 << 2;
+    /// Sets.
+    pub const SET: Categories = 1 << 3;
+    /// Sorted sets.
+    pub const SORTEDSET: Categories = 1 << 4;
+    /// Lists.
+    pub const LIST: Categories = 1 << 5;
+    /// Hashes.
+    pub const HASH: Categories = 1 << 6;
+    /// Strings.
+    pub const STRING: Categories = 1 << 7;
+    /// Bitmaps.
+    pub const BITMAP: Categories = 1 << 8;
+    /// HyperLogLogs.
+    pub const HYPERLOGLOG: Categories = 1 << 9;
+    /// Geospatial.
+    pub const GEO: Categories = 1 << 10;
+    /// Streams.
+    pub const STREAM: Categories = 1 << 11;
+    /// Pub/sub.
+    pub const PUBSUB: Categories = 1 << 12;
+    /// For administrators.
+    pub const ADMIN: Categories = 1 << 13;
+    /// Fast.
+    pub const FAST: Categories = 1 << 14;
+    /// Not fast.
+    pub const SLOW: Categories = 1 << 15;
+    /// May block.
+    pub const BLOCKING: Categories = 1 << 16;
+    /// Dangerous on a production server.
+    pub const DANGEROUS: Categories = 1 << 17;
+    /// About the connection.
+    pub const CONNECTION: Categories = 1 << 18;
+    /// Transactions.
+    pub const TRANSACTION: Categories = 1 << 19;
+    /// Scripts.
+    pub const SCRIPTING: Categories = 1 << 20;
+
+    /// Categories and their names, in the order in which Redis lists them.
+    pub const NAMES: &[(Categories, &str)] = &[
+        (KEYSPACE, "keyspace"),
+        (READ, "read"),
+        (WRITE, "write"),
+        (SET, "set"),
+        (SORTEDSET, "sortedset"),
+        (LIST, "list"),
+        (HASH, "hash"),
+        (STRING, "string"),
+        (BITMAP, "bitmap"),
+        (HYPERLOGLOG, "hyperloglog"),
+        (GEO, "geo"),
+        (STREAM, "stream"),
+        (PUBSUB, "pubsub"),
+        (ADMIN, "admin"),
+        (FAST, "fast"),
+        (SLOW, "slow"),
+        (BLOCKING, "blocking"),
+        (DANGEROUS, "dangerous"),
+        (CONNECTION, "connection"),
+        (TRANSACTION, "transaction"),
+        (SCRIPTING, "scripting"),
+    ];
+}
+
+/// Which shards a command's handler needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// Those of the keys at its key positions.
+    Keys,
+    /// All of them (KEYS, FLUSHALL, SWAPDB).
+    Everything,
+}
+
+/// A command's row.
+pub struct Command {
+    /// Lower case; a sub-command is `container|name`.
+    pub name: &'static str,
+    /// Since which version of Redis (or Valkey) it exists.
+    pub since: &'static str,
+    /// Group of the reference.
+    pub group: Group,
+    /// Number of arguments, the name included; negative: at least so many. For a sub-command the
+    /// container's name counts too.
+    pub arity: i32,
+    /// Flags.
+    pub flags: Flags,
+    /// Categories beyond those that follow from the flags.
+    pub categories: Categories,
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// Which shards it needs.
+    pub opens: Opens,
+    /// Its arguments, in the notation of the reference (without the name).
+    pub syntax: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Its cost.
+    pub complexity: &'static str,
+    /// Tips for clients and proxies, as COMMAND INFO lists them.
+    pub tips: &'static [&'static str],
+    /// `(version, change)` pairs.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Version in which it was deprecated and what replaces it.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// The function.
+    pub handler: Handler,
+    /// Rows of its sub-commands, for a container.
+    pub subcommands: &'static [Self],
+}
+
+impl Command {
+    /// What a row that says nothing says.
+    pub const DEFAULT: Self = Self {
+        name: "",
+        since: "1.0.0",
+        group: Group::Generic,
+        arity: 1,
+        flags: 0,
+        categories: 0,
+        keys: &[],
+        opens: Opens::Keys,
+        syntax: "",
+        summary: "",
+        complexity: "O(1)",
+        tips: &[],
+        history: &[],
+        deprecated: None,
+        handler: container,
+        subcommands: &[],
+    };
+
+    /// Whether `argc` arguments (the name included) fit.
+    pub const fn accepts(&self, argc: usize) -> bool {
+        let argc = argc as i64;
+        let arity = self.arity as i64;
+        if arity >= 0 { argc == arity } else { argc >= -arity }
+    }
+
+    /// Whether all of these flags are set.
+    pub const fn is(&self, flags: Flags) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// All ACL categories: the row's own and those that follow from its flags.
+    pub const fn categories(&self) -> Categories {
+        let mut set = self.categories;
+        if self.is(flags::WRITE) {
+            set |= categories::WRITE;
+        }
+        if self.is(flags::READONLY) && set & categories::SCRIPTING == 0 {
+            set |= categories::READ;
+        }
+        if self.is(flags::ADMIN) {
+            set |= categories::ADMIN | categories::DANGEROUS;
+        }
+        if self.is(flags::PUBSUB) {
+            set |= categories::PUBSUB;
+        }
+        if self.is(flags::BLOCKING) {
+            set |= categories::BLOCKING;
+        }
+        set | if self.is(flags::FAST) { categories::FAST } else { categories::SLOW }
+    }
+
+    /// The word that a client sends for this command (a sub-command: its own word).
+    pub fn word(&self) -> &'static str {
+        self.name.split('|').next_back().unwrap_or(self.name)
+    }
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Command").field(&self.name).finish()
+    }
+}
+
+/// The handler of a container: never reached, since `exec` resolves the sub-command first.
+fn container(cx: &mut Context<'_>) -> Result<Done, Error> {
+    Err(Error::arity(cx.command.name))
+}
+
+/// What a handler works with.
+pub struct Context<'a> {
+    /// The engine around it.
+    pub engine: &'a Engine,
+    /// The configuration in force for this request.
+    pub config: &'a Config,
+    /// Who asks.
+    pub session: &'a mut Session,
+    /// The row.
+    pub command: &'static Command,
+    /// The arguments, the name at 0.
+    pub args: Args<'a>,
+    /// The opened keys.
+    pub view: View<'a>,
+    /// Where the reply goes.
+    pub reply: &'a mut Reply,
+    /// The time.
+    pub now: Now,
+}
+
+impl<'a> Context<'a> {
+    /// The selected database.
+    pub fn db(&self) -> usize {
+        self.session.database
+    }
+
+    /// The session's shared face.
+    pub fn client(&self) -> &Client {
+        &self.session.client
+    }
+
+    /// The key at a position.
+    pub fn key(&self, at: usize) -> Key<'a> {
+        self.view.key(self.args.get(at))
+    }
+
+    /// The argument at a position.
+    pub fn arg(&self, at: usize) -> &'a [u8] {
+        self.args.get(at)
+    }
+
+    /// The argument at a position as an integer.
+    ///
+    /// # Errors
+    /// [`Error::NOT_INTEGER`].
+    pub fn integer(&self, at: usize) -> Result<i64, Error> {
+        crate::args::integer(self.args.get(at))
+    }
+
+    /// Whether the argument at a position is this word, in any case.
+    pub fn is(&self, at: usize, word: &str) -> bool {
+        self.args.get(at).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// Replies OK.
+    ///
+    /// # Errors
+    /// None; the type lets a handler end with it.
+    pub fn ok(&mut self) -> Result<Done, Error> {
+        self.reply.ok();
+        Ok(Done::Replied)
+    }
+
+    /// Replies an integer.
+    ///
+    /// # Errors
+    /// None; the type lets a handler end with it.
+    pub fn int(&mut self, n: i64) -> Result<Done, Error> {
+        self.reply.integer(n);
+        Ok(Done::Replied)
+    }
+
+    /// Replies the lines of a HELP text.
+    ///
+    /// # Errors
+    /// None; the type lets a handler end with it.
+    pub fn help(&mut self, lines: &[&str]) -> Result<Done, Error> {
+        let container = self.command.name.split('|').next().unwrap_or_default();
+        let head = format!(
+            "{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+            container.to_ascii_uppercase()
+        );
+        self.reply.array(lines.len() + 3);
+        self.reply.simple(&head);
+        for line in lines {
+            self.reply.simple(line);
+        }
+        self.reply.simple("HELP");
+        self.reply.simple("    Print this help.");
+        Ok(Done::Replied)
+    }
+}
+
+/// Writes a string value, by reference when it is large.
+pub(crate) fn reply_string(reply: &mut Reply, value: Str<'_>) {
+    match value {
+        Str::Int(n) => reply.bulk_integer(n),
+        Str::Bytes(bytes) => reply.bulk(bytes),
+        Str::Large(bytes) => reply.shared(bytes.clone()),
+    }
+}
+
+/// A short list of keys on the stack.
+pub(crate) type KeyList<'a> = SmallVec<[Key<'a>; 4]>;

@@ -1,0 +1,104 @@
+//! From names to rows: the table that `exec` looks commands up in.
+//!
+//! Built once an engine from the families' rows and the `rename-command` directives. Every row
+//! and every sub-command's row gets a number, by which statistics are kept. A lookup lowers the
+//! name into a buffer on the stack and asks one hash map; names longer than any command's are
+//! unknown without a look.
+
+use std::collections::HashMap;
+
+use super::row::Command;
+use super::all;
+
+/// Longer than any command's name.
+const NAME_MAX: usize = 32;
+
+/// A row and its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolved {
+    /// The row.
+    pub command: &'static Command,
+    /// Its number, below [`Table::len`].
+    pub id: u16,
+}
+
+/// See the module's header.
+pub struct Table {
+    rows: Vec<&'static Command>,
+    names: HashMap<Box<[u8]>, u16, foldhash::fast::FixedState>,
+}
+
+impl Table {
+    /// Builds the table; `renames` are `(command, new name)` pairs, an empty new name removes.
+    ///
+    /// # Errors
+    /// Names the first command that cannot be renamed.
+    pub fn new(renames: &[(String, String)]) -> Result<Self, String> {
+        let mut table = Self { rows: Vec::new(), names: HashMap::default() };
+        for command in all() {
+            table.add(command.name, command);
+            for sub in command.subcommands {
+                table.add(sub.name, sub);
+            }
+        }
+        for (from, to) in renames {
+            let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
+            let Some(id) = table.names.remove(from.as_bytes()) else {
+                return Err(format!("No such command '{from}' in rename-command"));
+            };
+            if to.is_empty() {
+                continue;
+            }
+            if table.names.insert(to.as_bytes().into(), id).is_some() {
+                return Err("Target command name already exists".into());
+            }
+        }
+        Ok(table)
+    }
+
+    fn add(&mut self, name: &str, command: &'static Command) {
+        let id = self.rows.len() as u16;
+        self.rows.push(command);
+        self.names.insert(name.as_bytes().into(), id);
+    }
+
+    /// Number of rows, sub-commands included.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no command at all.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The row with a number.
+    pub fn row(&self, id: u16) -> &'static Command {
+        self.rows[usize::from(id)]
+    }
+
+    /// Rows with their numbers.
+    pub fn rows(&self) -> impl Iterator<Item = Resolved> {
+        self.rows.iter().enumerate().map(|(id, command)| Resolved { command, id: id as u16 })
+    }
+
+    /// The row of a top-level command, or of `container|sub`, in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<Resolved> {
+        let mut lower = [0u8; NAME_MAX];
+        let lower = lower.get_mut(..name.len())?;
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        let id = *self.names.get(&*lower)?;
+        Some(Resolved { command: self.rows[usize::from(id)], id })
+    }
+
+    /// The row of a container's sub-command, in any case.
+    pub fn find_sub(&self, container: Resolved, word: &[u8]) -> Option<Resolved> {
+        let subs = container.command.subcommands;
+        let at = subs
+            .iter()
+            .position(|sub| sub.word().as_bytes().eq_ignore_ascii_case(word))?;
+        Some(Resolved { command: &subs[at], id: container.id + 1 + at as u16 })
+    }
+}

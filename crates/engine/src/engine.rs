@@ -1,0 +1,205 @@
+//! The engine: one keyspace and everything that a command can ask about.
+//!
+//! Built by a shell from a configuration and a [`Host`]; shared between workers. Nothing here is
+//! mutable except through the parts' own locks: the keyspace's shards, the registries, and the
+//! configuration, which is a snapshot that CONFIG SET replaces whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use pannier_store::{Keyspace, Now, Room, Rules, Turn};
+use parking_lot::Mutex;
+
+use crate::clients::{Clients, ConnectionInfo};
+use crate::command::Table;
+use crate::config::Config;
+use crate::host::Host;
+use crate::latency::LatencyMonitor;
+use crate::logs::Logs;
+use crate::mailbox::Letter;
+use crate::pause::Pause;
+use crate::session::Session;
+use crate::stats::{Lane, Stats};
+
+/// How to build an engine.
+pub struct Options {
+    /// The configuration to start with.
+    pub config: Config,
+    /// The program around it.
+    pub host: Arc<dyn Host>,
+    /// The time of the start.
+    pub now: Now,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Number of shards (a power of two, at most 64); a few for each worker.
+    pub shards: usize,
+}
+
+/// See the module's header.
+pub struct Engine {
+    pub(crate) keyspace: Keyspace,
+    pub(crate) config: ArcSwap<Config>,
+    /// Held while the configuration is being replaced.
+    pub(crate) configuring: Mutex<()>,
+    pub(crate) commands: Table,
+    pub(crate) clients: Clients,
+    pub(crate) stats: Stats,
+    pub(crate) logs: Logs,
+    pub(crate) latency: LatencyMonitor,
+    pub(crate) pause: Pause,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) started: Now,
+    /// 40 hexadecimal digits, new for every start.
+    pub(crate) run_id: Mutex<String>,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub(crate) active_expire: AtomicBool,
+    /// DEBUG PAUSE-CRON.
+    pub(crate) cron_paused: AtomicBool,
+    pub(crate) peak_bytes: AtomicUsize,
+    /// Bytes of the process when nothing was stored yet.
+    pub(crate) startup_bytes: AtomicUsize,
+    pub(crate) rng: Mutex<fastrand::Rng>,
+    pub(crate) pace: crate::pace::Pace,
+
+}
+
+impl Engine {
+    /// Builds an engine.
+    ///
+    /// # Errors
+    /// What in the configuration contradicts the commands (`rename-command`).
+    pub fn new(options: Options) -> Result<Arc<Self>, String> {
+        let Options { config, host, now, seed, shards } = options;
+        let commands = Table::new(&config.rename_command)?;
+        let databases = config.databases;
+        let keyspace =
+            Keyspace::new(pannier_store::Options { shards, databases, seed, now });
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let run_id = (0..40).map(|_| hex_digit(rng.u8(..16))).collect();
+        let engine = Self {
+            keyspace,
+            configuring: Mutex::new(()),
+            clients: Clients::default(),
+            stats: Stats::new(commands.len()),
+            commands,
+            logs: Logs::default(),
+            latency: LatencyMonitor::default(),
+            pause: Pause::default(),
+            host,
+            started: now,
+            run_id: Mutex::new(run_id),
+            active_expire: AtomicBool::new(true),
+            cron_paused: AtomicBool::new(false),
+            peak_bytes: AtomicUsize::new(0),
+            startup_bytes: AtomicUsize::new(0),
+            rng: Mutex::new(rng),
+            pace: crate::pace::Pace::default(),
+
+            config: ArcSwap::from_pointee(Config::default()),
+        };
+        engine.apply_limits(&config)?;
+        engine.config.store(Arc::new(config));
+        Ok(Arc::new(engine))
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// The command table.
+    pub fn commands(&self) -> &Table {
+        &self.commands
+    }
+
+    /// The keyspace.
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
+
+    /// A lane for a new worker's statistics.
+    pub fn lane(&self) -> Arc<Lane> {
+        self.stats.lane()
+    }
+
+    /// Number of connected clients.
+    pub fn connected(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Begins a session for a new connection.
+    pub fn connect(self: &Arc<Self>, info: ConnectionInfo, now: Now) -> Session {
+        let client = self.clients.connect(&info, now.unix_ms());
+        Session::new(Arc::clone(self), client, info.lane, info.local)
+    }
+
+    /// Posts a letter to every session.
+    pub fn post_to_all(&self, letter: &Letter) {
+        for client in self.clients.all() {
+            client.mailbox.post(letter.clone());
+        }
+    }
+
+    /// Frees keys whose deadline has passed, at most `budget` in each shard.
+    pub fn expire(&self, now: Now, budget: usize) -> Turn {
+        if !self.active_expire.load(Relaxed) || self.pause.active(now.unix_ms()).is_some() {
+            return Turn::default();
+        }
+        self.keyspace.expire(now.unix_ms(), budget)
+    }
+
+    /// When [`Engine::expire`] has something to do, in Unix milliseconds.
+    pub fn next_deadline(&self) -> u64 {
+        self.keyspace.next_deadline()
+    }
+
+    /// How access clocks are recorded under a configuration.
+    pub(crate) fn rules(config: &Config, touch: bool) -> Rules {
+        Rules {
+            frequency: config.maxmemory_policy.frequency(),
+            lfu_log_factor: config.lfu_log_factor,
+            lfu_decay_min: config.lfu_decay_time,
+            touch,
+        }
+    }
+
+    /// How room is made under a configuration.
+    pub(crate) fn room(config: &Config) -> Room {
+        Room {
+            policy: config.maxmemory_policy,
+            samples: config.maxmemory_samples,
+            rules: Self::rules(config, true),
+        }
+    }
+
+    /// Hands the keyspace's own limits on.
+    ///
+    /// # Errors
+    /// A limit for a database that does not exist.
+    pub(crate) fn apply_limits(&self, config: &Config) -> Result<(), String> {
+        let databases = self.keyspace.databases();
+        if let Some((index, _)) =
+            config.db_maxentries.iter().find(|(index, _)| *index >= databases)
+        {
+            return Err(format!("there is no database {index}"));
+        }
+        self.keyspace.set_entries_max(config.maxentries);
+        for database in 0..databases {
+            let limit = config.db_maxentries.iter().rev().find(|(index, _)| *index == database);
+            self.keyspace.set_database_entries_max(database, limit.map_or(0, |(_, n)| *n));
+        }
+        Ok(())
+    }
+
+    /// Bytes that the server counts as used: the data, the clients, and what it started with.
+    pub(crate) fn used_memory(&self) -> usize {
+        let used = self.keyspace.bytes() + self.startup_bytes.load(Relaxed);
+        self.peak_bytes.fetch_max(used, Relaxed);
+        used
+    }
+}
+
+const fn hex_digit(n: u8) -> char {
+    (if n < 10 { b'0' + n } else { b'a' + n - 10 }) as char
+}

@@ -1,0 +1,85 @@
+//! Errors as they go over the wire, each declared once.
+//!
+//! The text is Redis's, word for word, because clients match on it. The first word is the code
+//! that INFO errorstats counts by. A text that needs a value is made by a function below.
+
+use std::borrow::Cow;
+
+use pannier_store::WrongType;
+
+/// An error reply, without the leading `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Cow<'static, str>);
+
+impl Error {
+    /// An error with a fixed text.
+    pub const fn new(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
+    /// An error with a text made for the occasion.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self(Cow::Owned(text.into()))
+    }
+
+    /// The whole text, code first.
+    pub fn message(&self) -> &str {
+        &self.0
+    }
+
+    /// The code: the first word.
+    pub fn code(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+
+    /// Malformed options.
+    pub const SYNTAX: Self = Self::new("ERR syntax error");
+    /// A value of another type.
+    pub const WRONG_TYPE: Self =
+        Self::new("WRONGTYPE Operation against a key holding the wrong kind of value");
+    /// Not a 64-bit integer.
+    pub const NOT_INTEGER: Self = Self::new("ERR value is not an integer or out of range");
+    /// Not a float.
+    pub const NOT_FLOAT: Self = Self::new("ERR value is not a valid float");
+    /// Out of the range that the option allows.
+    pub const OUT_OF_RANGE: Self = Self::new("ERR value is out of range");
+    /// Not a positive integer.
+    pub const NOT_POSITIVE: Self = Self::new("ERR value is out of range, must be positive");
+    /// The key does not exist.
+    pub const NO_SUCH_KEY: Self = Self::new("ERR no such key");
+    /// No such database.
+    pub const DB_OUT_OF_RANGE: Self = Self::new("ERR DB index is out of range");
+    /// COPY or MOVE onto itself.
+    pub const SAME_OBJECT: Self = Self::new("ERR source and destination objects are the same");
+    /// A string beyond `proto-max-bulk-len`.
+    pub const STRING_TOO_LONG: Self =
+        Self::new("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    /// SETRANGE, SETBIT below zero.
+    pub const OFFSET_OUT_OF_RANGE: Self = Self::new("ERR offset is out of range");
+    /// No room under `maxmemory`.
+    pub const OOM: Self = Self::new("OOM command not allowed when used memory > 'maxmemory'.");
+    /// No room under `maxentries` or `db-maxentries`.
+    pub const OOM_ENTRIES: Self =
+        Self::new("OOM command not allowed when entries would exceed 'maxentries'.");
+    /// Not authenticated.
+    pub const NO_AUTH: Self = Self::new("NOAUTH Authentication required.");
+    /// AUTH or HELLO AUTH refused.
+    pub const WRONG_PASS: Self =
+        Self::new("WRONGPASS invalid username-password pair or user is disabled.");
+
+    /// The wrong number of arguments for a command, named as the client knows it.
+    pub fn arity(name: &str) -> Self {
+        Self::text(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// An expiry outside what fits.
+    pub fn invalid_expire(name: &str) -> Self {
+        Self::text(format!("ERR invalid expire time in '{name}' command"))
+    }
+}
+
+impl From<WrongType> for Error {
+    fn from(WrongType: WrongType) -> Self {
+        Self::WRONG_TYPE
+    }
+}

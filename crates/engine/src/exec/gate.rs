@@ -1,0 +1,97 @@
+//! The gate: every reason to refuse a request before it touches data, in Redis's order.
+//!
+//! The order is part of the protocol: clients depend on which error wins. Unknown command and
+//! arity come first, then switches that protect the server, authentication, and pauses; room for
+//! writes is made where keys are opened (`open`), since it depends on them.
+
+use std::fmt::Write;
+
+use pannier_resp::Args;
+use pannier_store::Now;
+
+use crate::command::{Command, Resolved, flags};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::pause::Held;
+use crate::session::Session;
+
+/// How much of the arguments an unknown command's error repeats.
+const ECHO_MAX: usize = 128;
+
+/// What the gate says.
+pub(super) enum Verdict {
+    /// Go on.
+    Pass,
+    /// Wait until then.
+    Held(u64),
+    /// No.
+    Refused(Error),
+}
+
+/// The row of a request; the errors are those of unknown names and wrong arity.
+pub(super) fn find(engine: &Engine, args: Args<'_>) -> Result<Resolved, Error> {
+    let name = args.get(0);
+    let Some(found) = engine.commands.find(name).filter(|found| !found.command.name.contains('|'))
+    else {
+        return Err(unknown(args));
+    };
+    let mut found = found;
+    if !found.command.subcommands.is_empty() && args.len() > 1 {
+        let sub = engine.commands.find_sub(found, args.get(1));
+        found = sub.ok_or_else(|| unknown_sub(found.command.name, args.get(1)))?;
+    }
+    if found.command.accepts(args.len()) {
+        Ok(found)
+    } else {
+        Err(Error::arity(found.command.name))
+    }
+}
+
+/// Whether a known command may run now.
+pub(super) fn check(
+    engine: &Engine,
+    config: &Config,
+    session: &Session,
+    command: &Command,
+    now: Now,
+) -> Verdict {
+    if command.name == "debug" && !config.enable_debug_command.allows(session.local) {
+        return Verdict::Refused(Error::new(
+            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
+             \"local\", you can run it from a local connection, otherwise you need to set this \
+             option in the configuration file, and then restart the server.",
+        ));
+    }
+    if !session.authenticated && !command.is(flags::NO_AUTH) {
+        return Verdict::Refused(Error::NO_AUTH);
+    }
+    match engine.pause.active(now.unix_ms()) {
+        None => Verdict::Pass,
+        Some((Held::Writes, _)) if !command.is(flags::WRITE) => Verdict::Pass,
+        // What ends a pause, or only concerns the connection, is never held back.
+        Some(_) if command.name.starts_with("client|") => Verdict::Pass,
+        Some((_, until_ms)) => Verdict::Held(until_ms),
+    }
+}
+
+fn unknown(args: Args<'_>) -> Error {
+    let mut echo = String::new();
+    for argument in args.iter().skip(1) {
+        if echo.len() >= ECHO_MAX {
+            break;
+        }
+        let room = ECHO_MAX - echo.len();
+        let argument = &argument[..argument.len().min(room)];
+        let _ = write!(echo, "'{}' ", String::from_utf8_lossy(argument));
+    }
+    let name = args.get(0);
+    let name = String::from_utf8_lossy(&name[..name.len().min(ECHO_MAX)]);
+    Error::text(format!("ERR unknown command '{name}', with args beginning with: {echo}"))
+}
+
+fn unknown_sub(container: &str, word: &[u8]) -> Error {
+    let word = String::from_utf8_lossy(&word[..word.len().min(ECHO_MAX)]);
+    let container = container.to_ascii_uppercase();
+    Error::text(format!("ERR unknown subcommand '{word}'. Try {container} HELP."))
+}

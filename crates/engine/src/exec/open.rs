@@ -1,0 +1,134 @@
+//! From key positions to locked shards, with room made first.
+//!
+//! Room in bytes is made before any lock is taken. Room in entries depends on how many of the
+//! command's keys are missing, which only shows under the locks; so the keys are opened, the
+//! missing ones counted and reserved, and when the limits do not allow that, the locks are given
+//! back, victims evicted, and the keys opened again. That makes the entry limits exact, also with
+//! several workers, and costs nothing while no such limit is set.
+
+use pannier_resp::Args;
+use pannier_store::{Keyspace, Now, Open, Policy, Room, Scope, View};
+
+use crate::command::keys::access;
+use crate::command::row::KeyList;
+use crate::command::{Command, Opens, flags};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::session::Session;
+
+/// Victims for one command, at most; a burst over the limit is worked off by several.
+const VICTIMS_MAX: usize = 10_000;
+
+/// Opens what a command needs.
+pub(super) fn open<'a>(
+    engine: &'a Engine,
+    config: &Config,
+    session: &Session,
+    command: &Command,
+    args: Args<'_>,
+    now: Now,
+) -> Result<View<'a>, Error> {
+    let keyspace = &engine.keyspace;
+    let rules = Engine::rules(config, !session.no_touch());
+    if config.maxmemory > 0 && keyspace.bytes() > 0 {
+        let enough = make_room(engine, config, now);
+        if !enough && command.is(flags::DENYOOM) {
+            return Err(Error::OOM);
+        }
+    }
+    if command.opens == Opens::Everything {
+        return Ok(keyspace.open(Open::All, now, rules));
+    }
+    let mut keys = KeyList::new();
+    for spec in command.keys {
+        spec.positions(args, |at| keys.push(keyspace.key(args.get(at))));
+    }
+    if keys.is_empty() {
+        return Ok(keyspace.open(Open::Nothing, now, rules));
+    }
+    if !command.is(flags::WRITE) || !keyspace.has_entry_limit() {
+        return Ok(keyspace.open(Open::Keys(&keys), now, rules));
+    }
+    let creates = creatable(keyspace, command, args);
+    let database = target_database(command, args, session.database, keyspace.databases());
+    reserve(engine, config, (database, &creates), || keyspace.open(Open::Keys(&keys), now, rules), now)
+}
+
+/// The distinct keys that a write command may create.
+fn creatable<'b>(keyspace: &Keyspace, command: &Command, args: Args<'b>) -> KeyList<'b> {
+    let mut keys = KeyList::new();
+    for spec in command.keys {
+        if spec.access & (access::INSERT | access::UPDATE | access::OW) == 0 {
+            continue;
+        }
+        spec.positions(args, |at| {
+            let key = keyspace.key(args.get(at));
+            if !keys.iter().any(|held| held.bytes == key.bytes) {
+                keys.push(key);
+            }
+        });
+    }
+    keys
+}
+
+/// The database in which a command creates keys: the selected one, unless it names another.
+fn target_database(command: &Command, args: Args<'_>, selected: usize, databases: usize) -> usize {
+    let named = match command.name {
+        "move" => args.iter().nth(2),
+        "copy" => {
+            let mut words = args.iter().skip(3);
+            words.find(|word| word.eq_ignore_ascii_case(b"DB")).and_then(|_| words.next())
+        }
+        _ => None,
+    };
+    named
+        .and_then(pannier_resp::parse_i64)
+        .and_then(|index| usize::try_from(index).ok())
+        .filter(|index| *index < databases)
+        .unwrap_or(selected)
+}
+
+/// Opens the keys with room reserved for those that are missing.
+fn reserve<'a>(
+    engine: &'a Engine,
+    config: &Config,
+    (database, creates): (usize, &KeyList<'_>),
+    open: impl Fn() -> View<'a>,
+    now: Now,
+) -> Result<View<'a>, Error> {
+    let room = Engine::room(config);
+    for _ in 0..VICTIMS_MAX {
+        let mut view = open();
+        let missing = view.missing(database, creates);
+        let Err((scope, over)) = view.reserve(database, missing) else { return Ok(view) };
+        drop(view);
+        let scope = scope.map_or(Scope::Keyspace, Scope::Database);
+        if !evict(engine, scope, room, over, now) {
+            return Err(Error::OOM_ENTRIES);
+        }
+    }
+    Err(Error::OOM_ENTRIES)
+}
+
+/// Evicts `n` entries; false when there are not so many victims.
+fn evict(engine: &Engine, scope: Scope, room: Room, n: usize, now: Now) -> bool {
+    room.policy != Policy::NoEviction
+        && (0..n).all(|_| engine.keyspace.evict(scope, room, now))
+}
+
+/// Brings memory under `maxmemory`; false when it stays above.
+pub(crate) fn make_room(engine: &Engine, config: &Config, now: Now) -> bool {
+    let room = Engine::room(config);
+    let mut victims = 0;
+    while engine.used_memory() > config.maxmemory {
+        if victims == VICTIMS_MAX {
+            return true;
+        }
+        if !evict(engine, Scope::Keyspace, room, 1, now) {
+            return false;
+        }
+        victims += 1;
+    }
+    true
+}

@@ -1,0 +1,110 @@
+//! What the engine asks of the program around it.
+//!
+//! The engine owns no clock, file, socket or thread. Where a command needs one (SHUTDOWN, CONFIG
+//! REWRITE, INFO's process facts, the stopwatch of the slow log) it goes through this trait. A
+//! test's host answers from fixed values and a virtual clock.
+
+use std::any::Any;
+
+use crate::config::Config;
+
+/// The program around an engine.
+pub trait Host: Send + Sync {
+    /// A monotonic reading in microseconds, for durations only.
+    fn mono_us(&self) -> u64;
+
+    /// The next deadline moved to an earlier time: look at `Engine::next_deadline` again.
+    fn wake_expiry(&self);
+
+    /// Ends the program (or cancels that); the reply to a refused request is the error.
+    ///
+    /// # Errors
+    /// The text of the error reply.
+    fn shutdown(&self, request: ShutdownRequest) -> Result<(), String>;
+
+    /// Facts about the process, for INFO.
+    fn facts(&self) -> Facts;
+
+    /// Puts a changed configuration into effect outside the engine (listeners, log level).
+    ///
+    /// # Errors
+    /// Why it cannot; the old configuration then stays.
+    fn configure(&self, old: &Config, new: &Config) -> Result<(), String>;
+
+    /// Writes the configuration back to the file that the program was started with.
+    ///
+    /// # Errors
+    /// Why not; there may be no file.
+    fn rewrite_config(&self, config: &Config) -> Result<(), String>;
+
+    /// Frees something large elsewhere, so that the caller does not wait for it.
+    fn discard(&self, garbage: Box<dyn Any + Send>);
+
+    /// Stops this thread for a while (DEBUG SLEEP).
+    fn sleep_us(&self, us: u64);
+
+    /// Gives unused memory back to the system (MEMORY PURGE).
+    fn purge_memory(&self);
+
+    /// Writes a line into the log (DEBUG LOG).
+    fn log(&self, line: &str);
+}
+
+/// What SHUTDOWN asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShutdownRequest {
+    /// Do not wait for anything.
+    pub now: bool,
+    /// Ignore what would prevent it.
+    pub force: bool,
+    /// Save first: `Some(true)` for SAVE, `Some(false)` for NOSAVE.
+    pub save: Option<bool>,
+    /// Cancel a shutdown in progress.
+    pub abort: bool,
+}
+
+/// Facts about the process.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Process id.
+    pub pid: u32,
+    /// Path of the program.
+    pub executable: String,
+    /// Path of the configuration file, or empty.
+    pub config_file: String,
+    /// Operating system, release and machine.
+    pub os: String,
+    /// Resident set size in bytes.
+    pub rss: usize,
+    /// Memory of the machine in bytes.
+    pub memory_total: usize,
+    /// CPU time of the process in the kernel and in user mode, microseconds.
+    pub cpu_us: (u64, u64),
+    /// CPU time of finished children.
+    pub cpu_children_us: (u64, u64),
+    /// CPU time of the calling thread.
+    pub cpu_thread_us: (u64, u64),
+    /// What the server listens on.
+    pub listeners: Vec<Listener>,
+    /// The TCP port, 0 without one.
+    pub port: u16,
+    /// Worker threads.
+    pub threads: usize,
+    /// Name of the memory allocator.
+    pub allocator: &'static str,
+    /// What that allocator says of itself (MEMORY MALLOC-STATS); empty when it says nothing.
+    pub allocator_stats: String,
+    /// Name of the polling interface.
+    pub multiplexing: &'static str,
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, Default)]
+pub struct Listener {
+    /// `tcp` or `unix`.
+    pub name: &'static str,
+    /// Bound addresses, or the path.
+    pub binds: Vec<String>,
+    /// Port, for TCP.
+    pub port: u16,
+}

@@ -1,0 +1,119 @@
+//! A session: one client's state between its requests.
+//!
+//! A session belongs to whoever runs its requests, one at a time; what others may see of it is in
+//! its [`Client`]. Dropping it takes it out of the registry. RESET brings it back to where it
+//! began.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use pannier_resp::Protocol;
+
+use crate::clients::Client;
+use crate::engine::Engine;
+use crate::mailbox::Mailbox;
+use crate::stats::Lane;
+
+/// CLIENT REPLY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ReplyMode {
+    /// Replies are sent.
+    #[default]
+    On,
+    /// None is.
+    Off,
+    /// The next command's reply is left out (set by the command that is running).
+    SkipNext,
+    /// This command's reply is left out.
+    Skip,
+}
+
+/// One client's state. See the module's header.
+pub struct Session {
+    engine: Arc<Engine>,
+    pub(crate) client: Arc<Client>,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) database: usize,
+    pub(crate) protocol: Protocol,
+    pub(crate) authenticated: bool,
+    pub(crate) local: bool,
+    pub(crate) reply_mode: ReplyMode,
+    pub(crate) closing: bool,
+}
+
+impl Session {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        client: Arc<Client>,
+        lane: Arc<Lane>,
+        local: bool,
+    ) -> Self {
+        let authenticated = engine.config().requirepass.is_empty();
+        Self {
+            engine,
+            client,
+            lane,
+            database: 0,
+            protocol: Protocol::Resp2,
+            authenticated,
+            local,
+            reply_mode: ReplyMode::On,
+            closing: false,
+        }
+    }
+
+    /// Its number, as CLIENT ID answers it.
+    pub fn id(&self) -> u64 {
+        self.client.id
+    }
+
+    /// What others see of it.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Its mailbox.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.client.mailbox
+    }
+
+    /// Whether it may run commands that need authentication; the request parser's limits are
+    /// tighter before.
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// The protocol of its replies.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Where its commands are counted.
+    pub fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// Whether its reads leave access clocks alone (CLIENT NO-TOUCH).
+    pub(crate) fn no_touch(&self) -> bool {
+        self.client.no_touch.load(Relaxed)
+    }
+
+    /// Selects a database.
+    pub(crate) fn select(&mut self, database: usize) {
+        self.database = database;
+        self.client.database.store(database, Relaxed);
+    }
+
+    /// Chooses the protocol of the replies.
+    pub(crate) fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        let number = if protocol == Protocol::Resp2 { 2 } else { 3 };
+        self.client.protocol.store(number, Relaxed);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.engine.clients.disconnect(self.client.id);
+    }
+}
