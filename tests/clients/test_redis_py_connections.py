@@ -177,7 +177,7 @@ def test_passwords(launch):
         named = dict(username="default", password="s3cret", protocol=protocol)
         assert redis.Redis(port=server.port, **named).ping()
         assert redis.Redis(unix_socket_path=server.socket, **named).ping()
-        with pytest.raises(redis.AuthenticationError, match="Authentication required|NOAUTH"):
+        with pytest.raises(redis.AuthenticationError, match="uthenticat"):
             redis.Redis(port=server.port, protocol=protocol, retry=None).get("k")
         wrong = redis.Redis(port=server.port, password="wrong", protocol=protocol, retry=None)
         with pytest.raises(redis.AuthenticationError, match="invalid username-password pair"):
