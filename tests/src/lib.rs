@@ -13,5 +13,7 @@
 //! The format of the transcripts is described in `tests/README.md`; the test functions are in
 //! `tests/tests/`.
 
+pub mod differential;
+pub mod random;
 pub mod target;
 pub mod transcript;
