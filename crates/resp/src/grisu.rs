@@ -63,21 +63,19 @@ fn generate(value: u64, upper: Scaled, lower: u64, out: &mut [u8; DIGITS_MAX]) -
     let one = 1_u64 << point;
     let mut distance = upper.f - value;
     let mut interval = upper.f - lower;
-    let mut whole = upper.f >> point;
+    let mut whole = (upper.f >> point) as u32;
     let mut rest = upper.f & (one - 1);
     let mut count = 0;
 
-    for exponent in (0..10).rev() {
-        let unit = 10_u64.pow(exponent);
-        let digit = (whole / unit) as u8;
+    // At least one digit: a scaled number's whole part is never zero.
+    for exponent in (0..=whole.ilog10()).rev() {
+        let unit = TENS[exponent as usize];
+        out[count] = b'0' + (whole / unit) as u8;
+        count += 1;
         whole %= unit;
-        if digit > 0 || count > 0 {
-            out[count] = b'0' + digit;
-            count += 1;
-        }
-        let left = (whole << point) + rest;
+        let left = (u64::from(whole) << point) + rest;
         if left <= interval {
-            round(&mut out[..count], interval, left, unit << point, distance);
+            round(&mut out[..count], interval, left, u64::from(unit) << point, distance);
             return (count, exponent as i32);
         }
     }
@@ -87,12 +85,9 @@ fn generate(value: u64, upper: Scaled, lower: u64, out: &mut [u8; DIGITS_MAX]) -
         interval *= 10;
         distance = distance.wrapping_mul(10);
         exponent -= 1;
-        let digit = (rest >> point) as u8;
+        out[count] = b'0' + (rest >> point) as u8;
+        count += 1;
         rest &= one - 1;
-        if digit > 0 || count > 0 {
-            out[count] = b'0' + digit;
-            count += 1;
-        }
         if rest < interval {
             round(&mut out[..count], interval, rest, one, distance);
             return (count, exponent);
@@ -133,6 +128,9 @@ fn cached_power(e: i32) -> (Scaled, i32) {
 const fn binary_exponent(decade: i32) -> i32 {
     ((decade * 217_706) >> 16) - 63
 }
+
+const TENS: [u32; 10] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
 
 const HIDDEN: u64 = 1 << 52;
 const BIAS: i32 = 1023 + 52;
