@@ -12,7 +12,7 @@ pub(crate) fn integer(bytes: &[u8]) -> Result<i64, Error> {
 
 /// The index of an existing database.
 pub(crate) fn database(bytes: &[u8], databases: usize) -> Result<usize, Error> {
-    let index = parse_i64(bytes).ok_or(Error::new("ERR invalid DB index"))?;
+    let index = integer(bytes)?;
     usize::try_from(index).ok().filter(|index| *index < databases).ok_or(Error::DB_OUT_OF_RANGE)
 }
 

@@ -20,7 +20,7 @@ use crate::logs::Logs;
 use crate::mailbox::Letter;
 use crate::pause::Pause;
 use crate::session::Session;
-use crate::stats::{Lane, Stats};
+use crate::stats::{Lane, Stats, Totals};
 
 /// How to build an engine.
 pub struct Options {
@@ -152,6 +152,36 @@ impl Engine {
     /// When [`Engine::expire`] has something to do, in Unix milliseconds.
     pub fn next_deadline(&self) -> u64 {
         self.keyspace.next_deadline()
+    }
+
+    /// Periodic work: samples the rates and brings data back under limits that were lowered.
+    /// Call it a few times a second.
+    pub fn tick(&self, now: Now) {
+        if self.cron_paused.load(Relaxed) {
+            return;
+        }
+        if self.pace.is_due(now.mono_us) {
+            let totals = self.totals();
+            self.pace.add(crate::pace::Sample {
+                mono_us: now.mono_us,
+                executed: totals.executed,
+                net_in: totals.net_in,
+                net_out: totals.net_out,
+            });
+        }
+        let config = self.config.load();
+        crate::exec::make_room(self, &config, now);
+    }
+
+    /// Sums of the statistics since the last reset.
+    pub(crate) fn totals(&self) -> Totals {
+        self.stats.totals(self.keyspace_stats())
+    }
+
+    /// What the keyspace counted: hits, misses, expired, evicted.
+    pub(crate) fn keyspace_stats(&self) -> [u64; 4] {
+        let stats = self.keyspace.stats();
+        [stats.hits, stats.misses, stats.expired, stats.evicted]
     }
 
     /// How access clocks are recorded under a configuration.

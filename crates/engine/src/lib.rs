@@ -19,6 +19,7 @@ pub mod config;
 mod engine;
 mod error;
 pub mod exec;
+mod float;
 mod glob;
 mod host;
 mod latency;

@@ -203,6 +203,15 @@ impl<'k> View<'k> {
         if hit { self.peek(database, key) } else { None }
     }
 
+    /// Moves the access clock of a live key, whatever the session's rules; false without one.
+    pub fn touch(&mut self, database: usize, key: Key<'_>) -> bool {
+        let rules = std::mem::replace(&mut self.rules.touch, true);
+        let hit = self.found(database, key, true).is_some();
+        self.rules.touch = rules;
+        self.count(key, hit);
+        hit
+    }
+
     /// Looks a key up, counted, without moving its access clock.
     pub fn look(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
         let hit = self.find(database, key).is_some();
@@ -315,13 +324,14 @@ impl<'k> View<'k> {
 
     /// Removes a live key; false if there was none.
     pub fn remove(&mut self, database: usize, key: Key<'_>) -> bool {
-        self.take(database, key).is_some()
+        let removed = self.take(database, key).is_some();
+        self.dirty += u64::from(removed);
+        removed
     }
 
-    /// Takes a live entry out.
+    /// Takes a live entry out, to be put elsewhere (which is what counts as the change).
     pub fn take(&mut self, database: usize, key: Key<'_>) -> Option<Taken> {
         self.find(database, key)?;
-        self.dirty += 1;
         let counters = &self.keyspace.counters;
         self.shard(key).remove(counters, database, key).map(Taken)
     }

@@ -17,8 +17,16 @@ mod table;
 
 // Families. Each exports `ROWS`.
 mod connection;
+mod counter;
+mod database;
+mod expire;
 mod generic;
+mod lcs;
+mod mset;
+mod object;
+mod scan;
 mod string;
+mod substring;
 
 pub use keys::{Access, Begin, Find, KeySpec};
 pub use row::{
@@ -27,7 +35,19 @@ pub use row::{
 pub use table::{Resolved, Table};
 
 /// Every family's rows, in the order of the reference pages.
-pub const FAMILIES: &[&[Command]] = &[string::ROWS, generic::ROWS, connection::ROWS];
+pub const FAMILIES: &[&[Command]] = &[
+    string::ROWS,
+    mset::ROWS,
+    counter::ROWS,
+    substring::ROWS,
+    lcs::ROWS,
+    generic::ROWS,
+    expire::ROWS,
+    scan::ROWS,
+    object::ROWS,
+    database::ROWS,
+    connection::ROWS,
+];
 
 /// All top-level rows.
 pub fn all() -> impl Iterator<Item = &'static Command> {

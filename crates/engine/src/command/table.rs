@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::row::Command;
 use super::all;
+use super::row::Command;
 
 /// Longer than any command's name.
 const NAME_MAX: usize = 32;
@@ -96,9 +96,7 @@ impl Table {
     /// The row of a container's sub-command, in any case.
     pub fn find_sub(&self, container: Resolved, word: &[u8]) -> Option<Resolved> {
         let subs = container.command.subcommands;
-        let at = subs
-            .iter()
-            .position(|sub| sub.word().as_bytes().eq_ignore_ascii_case(word))?;
+        let at = subs.iter().position(|sub| sub.word().as_bytes().eq_ignore_ascii_case(word))?;
         Some(Resolved { command: &subs[at], id: container.id + 1 + at as u16 })
     }
 }

@@ -11,6 +11,8 @@ mod gate;
 mod open;
 mod settle;
 
+pub(crate) use open::{make_room, trim};
+
 use pannier_resp::{Args, Batch, Reply};
 use pannier_store::Now;
 

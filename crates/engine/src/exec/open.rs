@@ -31,11 +31,8 @@ pub(super) fn open<'a>(
 ) -> Result<View<'a>, Error> {
     let keyspace = &engine.keyspace;
     let rules = Engine::rules(config, !session.no_touch());
-    if config.maxmemory > 0 && keyspace.bytes() > 0 {
-        let enough = make_room(engine, config, now);
-        if !enough && command.is(flags::DENYOOM) {
-            return Err(Error::OOM);
-        }
+    if config.maxmemory > 0 && !make_room(engine, config, now) && command.is(flags::DENYOOM) {
+        return Err(Error::OOM);
     }
     if command.opens == Opens::Everything {
         return Ok(keyspace.open(Open::All, now, rules));
@@ -52,7 +49,13 @@ pub(super) fn open<'a>(
     }
     let creates = creatable(keyspace, command, args);
     let database = target_database(command, args, session.database, keyspace.databases());
-    reserve(engine, config, (database, &creates), || keyspace.open(Open::Keys(&keys), now, rules), now)
+    reserve(
+        engine,
+        config,
+        (database, &creates),
+        || keyspace.open(Open::Keys(&keys), now, rules),
+        now,
+    )
 }
 
 /// The distinct keys that a write command may create.
@@ -113,15 +116,15 @@ fn reserve<'a>(
 
 /// Evicts `n` entries; false when there are not so many victims.
 fn evict(engine: &Engine, scope: Scope, room: Room, n: usize, now: Now) -> bool {
-    room.policy != Policy::NoEviction
-        && (0..n).all(|_| engine.keyspace.evict(scope, room, now))
+    room.policy != Policy::NoEviction && (0..n).all(|_| engine.keyspace.evict(scope, room, now))
 }
 
-/// Brings memory under `maxmemory`; false when it stays above.
+/// Brings bytes and entries under their limits; false when bytes stay above `maxmemory`.
 pub(crate) fn make_room(engine: &Engine, config: &Config, now: Now) -> bool {
     let room = Engine::room(config);
+    let over = || config.maxmemory > 0 && engine.used_memory() > config.maxmemory;
     let mut victims = 0;
-    while engine.used_memory() > config.maxmemory {
+    while over() {
         if victims == VICTIMS_MAX {
             return true;
         }
@@ -131,4 +134,16 @@ pub(crate) fn make_room(engine: &Engine, config: &Config, now: Now) -> bool {
         victims += 1;
     }
     true
+}
+
+/// Evicts what a lowered limit in entries leaves over, if the policy allows.
+pub(crate) fn trim(engine: &Engine, config: &Config, now: Now) {
+    let room = Engine::room(config);
+    while let (Some((database, over)), _) = engine.keyspace.excess() {
+        if !evict(engine, Scope::Database(database), room, over, now) {
+            break;
+        }
+    }
+    let (_, over) = engine.keyspace.excess();
+    evict(engine, Scope::Keyspace, room, over, now);
 }
