@@ -1,0 +1,234 @@
+//! The definitions: what is measured, on whom, and what is to be reached, as data.
+//!
+//! Every `*.toml` of `benches/definitions` is read into one [`Definitions`]; a file may hold any of
+//! the tables below, so a new workload is a few lines there and no code. Unknown fields are errors,
+//! and [`Definitions::load`] also refuses what would otherwise fail after minutes of running:
+//! a workload without its fill, two reference peers, a name used twice.
+//!
+//! The shape follows memchr's `benchmarks/definitions`: a benchmark names its input, its expected
+//! result and nothing about how it is timed.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+/// All definitions.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Definitions {
+    #[serde(rename = "peer")]
+    pub(crate) peers: Vec<Peer>,
+    #[serde(rename = "fill")]
+    pub(crate) fills: Vec<Fill>,
+    #[serde(rename = "workload")]
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) memory: Vec<Memory>,
+    pub(crate) empty: Option<Empty>,
+    pub(crate) storm: Option<Storm>,
+}
+
+/// A server to compare.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    /// Where the program may be; see `peers.toml`.
+    pub(crate) program: Vec<String>,
+    /// Arguments, with `{port}`.
+    pub(crate) arguments: Vec<String>,
+    /// The field of INFO that holds its version.
+    pub(crate) version_field: Option<String>,
+    /// Ratios are to this one.
+    #[serde(default)]
+    pub(crate) reference: bool,
+    /// Targets are for this one.
+    #[serde(default)]
+    pub(crate) subject: bool,
+    /// Takes part only when named.
+    #[serde(default)]
+    pub(crate) optional: bool,
+    /// Stores nothing, so it is neither filled nor checked.
+    #[serde(default)]
+    pub(crate) fixed_reply: bool,
+}
+
+/// What a server holds before the workloads that name this fill.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fill {
+    pub(crate) name: String,
+    /// How many times `command` is sent, with {number} from 0 up.
+    pub(crate) keys: u64,
+    pub(crate) command: Vec<String>,
+    #[serde(default)]
+    pub(crate) value_bytes: usize,
+    /// What DBSIZE must answer, after the fill and after every measurement.
+    pub(crate) dbsize: u64,
+}
+
+/// One request, sent many times by redis-benchmark.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    pub(crate) fill: String,
+    /// Sent once before each measurement.
+    #[serde(default)]
+    pub(crate) prepare: Vec<String>,
+    pub(crate) command: Vec<String>,
+    pub(crate) pipeline: u64,
+    #[serde(default = "fifty")]
+    pub(crate) connections: u64,
+    pub(crate) requests: u64,
+    /// Takes part in the quick run, with so many requests.
+    pub(crate) quick_requests: Option<u64>,
+    pub(crate) checks: Vec<Check>,
+    /// The target: CPU time per operation over the reference's.
+    pub(crate) cpu_ratio: Option<f64>,
+    /// The target: p50 and p99 no worse than the best peer's.
+    #[serde(default)]
+    pub(crate) latency_as_best: bool,
+}
+
+fn fifty() -> u64 {
+    50
+}
+
+/// A request and the reply it must get (integers in decimal, no reply as `(nil)`).
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Check {
+    pub(crate) request: Vec<String>,
+    pub(crate) reply: String,
+}
+
+/// A fresh server filled with keys, and its growth.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Memory {
+    pub(crate) name: String,
+    pub(crate) keys: u64,
+    pub(crate) value_bytes: usize,
+    /// From and to, in seconds from now.
+    pub(crate) ttl_s: Option<[u64; 2]>,
+    /// The target, in bytes per key beside key and value.
+    pub(crate) target_bytes: f64,
+    #[serde(default)]
+    pub(crate) quick: bool,
+}
+
+/// The RSS of a server that holds nothing.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Empty {
+    pub(crate) target_megabytes: f64,
+}
+
+/// Keys that expire together; see `storm.toml`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Storm {
+    pub(crate) keys: u64,
+    pub(crate) quick_keys: u64,
+    pub(crate) value_bytes: usize,
+    pub(crate) lead_ms: u64,
+    pub(crate) quick_lead_ms: u64,
+    pub(crate) rounds: usize,
+    pub(crate) limit_ms: u64,
+    pub(crate) target_gone_ms: f64,
+    pub(crate) target_p99_ms: f64,
+    pub(crate) target_max_ms: f64,
+}
+
+impl Definitions {
+    /// Reads every `*.toml` of `folder`.
+    pub(crate) fn load(folder: &Path) -> Result<Self> {
+        let mut all = Self::default();
+        let entries = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
+        let mut paths = entries.map(|e| Ok(e?.path())).collect::<Result<Vec<_>>>()?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        paths.sort();
+        for path in paths {
+            let text = fs::read_to_string(&path)?;
+            let one: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+            all.join(one);
+        }
+        all.check()?;
+        Ok(all)
+    }
+
+    /// The fill named `name`, which `check` made sure of.
+    pub(crate) fn fill(&self, name: &str) -> Option<&Fill> {
+        self.fills.iter().find(|fill| fill.name == name)
+    }
+
+    fn join(&mut self, other: Self) {
+        self.peers.extend(other.peers);
+        self.fills.extend(other.fills);
+        self.workloads.extend(other.workloads);
+        self.memory.extend(other.memory);
+        self.empty = other.empty.or(self.empty.take());
+        self.storm = other.storm.or(self.storm.take());
+    }
+
+    fn check(&self) -> Result<()> {
+        let references = self.peers.iter().filter(|peer| peer.reference).count();
+        let subjects = self.peers.iter().filter(|peer| peer.subject).count();
+        ensure!(references == 1 && subjects == 1, "one peer is the reference, one the subject");
+        for workload in &self.workloads {
+            let name = &workload.name;
+            ensure!(self.fill(&workload.fill).is_some(), "{name}: no fill {:?}", workload.fill);
+            ensure!(!workload.checks.is_empty(), "{name}: a time without a check is no result");
+        }
+        unique("peer", self.peers.iter().map(|peer| &peer.name))?;
+        unique("fill", self.fills.iter().map(|fill| &fill.name))?;
+        unique("workload", self.workloads.iter().map(|workload| &workload.name))?;
+        unique("memory row", self.memory.iter().map(|memory| &memory.name))
+    }
+}
+
+fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            bail!("two definitions of the {what} {name:?}");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_of_this_repository_are_sound() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("definitions");
+        let all = Definitions::load(&folder).unwrap();
+        assert!(!all.workloads.is_empty() && !all.memory.is_empty() && all.storm.is_some());
+    }
+
+    #[test]
+    fn a_workload_without_its_fill_is_refused() {
+        let text = r#"
+            [[peer]]
+            name = "a"
+            program = []
+            arguments = []
+            reference = true
+            subject = true
+            [[workload]]
+            name = "w"
+            fill = "nothing"
+            command = ["GET", "k"]
+            pipeline = 1
+            requests = 1
+            checks = []
+        "#;
+        let all: Definitions = toml::from_str(text).unwrap();
+        assert!(all.check().unwrap_err().to_string().contains("no fill"));
+    }
+}

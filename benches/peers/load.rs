@@ -1,0 +1,96 @@
+//! One run of redis-benchmark, and what it says.
+//!
+//! redis-benchmark is the load generator because the figures that others publish come from it; it
+//! ends with an error as soon as one reply is an error. It waits for ever for a server that does
+//! not accept, so it runs under a time limit. It is started from the load generator's core and
+//! stays there by inheritance (see `cpu`).
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::timing::poll;
+
+/// What to send.
+pub(crate) struct Load<'a> {
+    pub(crate) port: u16,
+    /// The request; `__rand_int__` is drawn anew each time.
+    pub(crate) command: &'a [String],
+    /// The range of `__rand_int__`.
+    pub(crate) keys: u64,
+    pub(crate) connections: u64,
+    pub(crate) pipeline: u64,
+    pub(crate) requests: u64,
+}
+
+/// What redis-benchmark measured; the names are its columns.
+#[derive(Deserialize)]
+pub(crate) struct Measured {
+    #[serde(rename = "rps")]
+    pub(crate) ops_per_s: f64,
+    pub(crate) p50_latency_ms: f64,
+    pub(crate) p99_latency_ms: f64,
+}
+
+/// Runs redis-benchmark to its end.
+pub(crate) fn run(load: &Load<'_>) -> Result<Measured> {
+    let mut child = Command::new("redis-benchmark")
+        .args(["-h", "127.0.0.1", "--csv"])
+        .args(["-p", &load.port.to_string()])
+        .args(["-r", &load.keys.to_string()])
+        .args(["-c", &load.connections.to_string()])
+        .args(["-P", &load.pipeline.to_string()])
+        .args(["-n", &load.requests.to_string()])
+        .args(load.command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start redis-benchmark (Debian's package redis-tools has it)")?;
+    // Two lines fit into the pipe, so that the child never waits for us to read.
+    let ended = poll(LIMIT, Duration::from_millis(5), || child.try_wait().transpose());
+    if ended.is_none() {
+        child.kill()?;
+        child.wait()?;
+        bail!("redis-benchmark did not end within {} s", LIMIT.as_secs());
+    }
+    let output = child.wait_with_output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "redis-benchmark: {}", complaint.trim());
+    parse(&output.stdout)
+}
+
+fn parse(csv: &[u8]) -> Result<Measured> {
+    let mut reader = csv::Reader::from_reader(csv);
+    let row = reader.deserialize().next().context("redis-benchmark printed no result")?;
+    row.context("redis-benchmark printed another table")
+}
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_redis_benchmark_is_read_by_its_column_names() {
+        let csv = concat!(
+            r#""test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","#,
+            r#""p99_latency_ms","max_latency_ms""#,
+            "\n",
+            r#""GET key:__rand_int__","653594.81","0.984","0.248","0.943","1.599","2.735","4.071""#,
+            "\n"
+        );
+        let measured = parse(csv.as_bytes()).unwrap();
+        assert_eq!(measured.ops_per_s, 653_594.81);
+        assert_eq!(measured.p50_latency_ms, 0.943);
+        assert_eq!(measured.p99_latency_ms, 2.735);
+    }
+
+    #[test]
+    fn no_row_is_an_error() {
+        assert!(parse(b"\"test\",\"rps\"\n").is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! What every measurement needs to know about this run, and where it leaves its remarks.
+
+use std::fmt::Display;
+
+use crate::definition::Definitions;
+use crate::peer::Peer;
+use crate::result::{Cell, Contestant, Field};
+
+/// One invocation of the harness.
+pub(crate) struct Run {
+    pub(crate) definitions: Definitions,
+    /// The peers that serve on this machine.
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) quick: bool,
+    pub(crate) rounds: usize,
+    /// Parts of names; empty means everything.
+    pub(crate) only: Vec<String>,
+    /// What a reader of the tables must know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Run {
+    /// Whether the row called `name` was asked for.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(&part.to_lowercase()))
+    }
+
+    /// Remembers that a peer has no figure, and why.
+    pub(crate) fn left_out(&mut self, peer: usize, what: &str, why: impl Display) {
+        let note = format!("{}: {what}: {why:#}", self.peers[peer].name());
+        eprintln!("  {note}");
+        self.notes.push(note);
+    }
+
+    /// An empty cell for every peer.
+    pub(crate) fn cells(&self) -> Vec<Cell> {
+        vec![Cell::default(); self.peers.len()]
+    }
+
+    /// The peers as the tables name them.
+    pub(crate) fn field(&self) -> Field {
+        let peers = self.peers.iter();
+        Field {
+            peers: peers.map(|peer| Contestant::new(&peer.definition, &peer.version)).collect(),
+        }
+    }
+
+    /// The order of the peers in a round: each begins in turn, so that none is always first.
+    pub(crate) fn order(&self, round: usize) -> impl Iterator<Item = usize> + use<> {
+        let count = self.peers.len();
+        (0..count).map(move |step| (round + step) % count)
+    }
+}
