@@ -35,7 +35,9 @@ bench-quick: ## the same in a minute or two, for a first look
 	cargo run --release -q -p pannier-benches --bin peers -- --quick
 
 fuzz: ## fuzz every target; SECONDS_EACH=600 by default
-	sh fuzz/run.sh $(or $(SECONDS_EACH),600)
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	for target in $$(cargo fuzz list); do RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- \
+		-max_total_time=$(or $(SECONDS_EACH),600) || exit 1; done
 
 docs: ## write docs/reference from the tables, then the crates' pages
 	cargo xtask docs
