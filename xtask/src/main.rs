@@ -9,6 +9,7 @@
 //!
 //! Neighbours: `tidy` keeps the rules, `docs` writes docs/reference from the engine's tables.
 
+mod docs;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["tidy"] => run_tidy(),
+        ["docs"] => write_docs(),
+        ["docs", "--check"] => check_docs(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS
@@ -54,6 +57,25 @@ fn run_tidy() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn write_docs() -> ExitCode {
+    match docs::write(&root()) {
+        Ok(written) => {
+            written.iter().for_each(|path| eprintln!("docs: wrote {path}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("docs: cannot write: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_docs() -> ExitCode {
+    let stale = docs::stale(&root());
+    stale.iter().for_each(|path| eprintln!("{path}: stale: run `cargo xtask docs`"));
+    if stale.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The root of the project, wherever the program is called.

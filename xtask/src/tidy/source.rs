@@ -350,7 +350,8 @@ mod tests {
     #[test]
     fn functions_are_found_with_their_lines() {
         let text = "trait T {\n    fn declared(&self) -> u8;\n}\nfn long<T>(x: [u8; 3]) -> u8\n\
-                    where\n    T: Fn(u8),\n{\n    // note\n    if x {\n    }\n    1\n}\ntype F = fn(u8);\n";
+                    where\n    T: Fn(u8),\n{\n    // note\n    if x {\n    }\n    1\n}\n\
+                    type F = fn(u8);\n";
         let file = rust(text);
         let found = file.functions();
         assert_eq!(found, [Function { name: "long".into(), lines: 4..13 }]);
