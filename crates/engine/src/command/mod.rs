@@ -16,6 +16,9 @@ pub(crate) mod row;
 mod table;
 
 // Families. Each exports `ROWS`.
+mod config;
+mod client;
+mod client_filter;
 mod connection;
 mod counter;
 mod database;
@@ -47,6 +50,8 @@ pub const FAMILIES: &[&[Command]] = &[
     object::ROWS,
     database::ROWS,
     connection::ROWS,
+    client::ROWS,
+    config::ROWS,
 ];
 
 /// All top-level rows.
