@@ -140,6 +140,7 @@ impl<T> Table<T> {
         self.len -= 1;
         self.overflows -= usize::from(freed);
         self.shrink(owner);
+        self.trim();
         Some(value)
     }
 
@@ -160,6 +161,7 @@ impl<T> Table<T> {
             }
             slot += self.span(slot);
         }
+        self.trim();
     }
 
     /// Drops all elements and frees the table's memory.
@@ -372,28 +374,37 @@ impl<T> Table<T> {
     }
 
     /// Takes memory back from the segment at `owner` when it and its sibling (or the one segment
-    /// of a young table) are nearly empty. Returns where the merged segment lives if they merged.
+    /// of a young table) are nearly empty. Returns where the segment lives now if that was so.
     fn shrink(&mut self, owner: usize) -> Option<usize> {
         let segment = &self.directory[owner];
         let (homes, len) = (segment.buckets.len(), segment.len as usize);
-        if segment.depth == 0 {
-            if homes > 1 && len <= len_max(homes / 2) / 2 {
-                let buckets = &mut self.directory[owner].buckets;
-                let mut old = std::mem::replace(buckets, empty(homes / 2));
-                self.homes -= homes / 2;
-                self.fold(&mut old, owner, 0);
-                return Some(owner);
+        if segment.depth > 0 {
+            let span = self.span(owner);
+            let sibling = &self.directory[owner ^ span];
+            let together = len + sibling.len as usize;
+            if sibling.depth != segment.depth || together > len_max(HOMES_MAX) / 2 {
+                return None;
             }
+            self.merge(owner & !span, owner | span);
+            return Some(owner & !span);
+        }
+        if homes == 1 || len > len_max(homes / 2) / 2 {
             return None;
         }
-        let span = self.span(owner);
-        let sibling = &self.directory[owner ^ span];
-        if sibling.depth != segment.depth || len + sibling.len as usize > len_max(HOMES_MAX) / 2 {
-            return None;
+        let buckets = &mut self.directory[owner].buckets;
+        let mut old = std::mem::replace(buckets, empty(homes / 2));
+        self.homes -= homes / 2;
+        self.fold(&mut old, owner, 0);
+        Some(owner)
+    }
+
+    /// Halves the directory while no segment needs its last bit and few elements justify it.
+    #[inline]
+    fn trim(&mut self) {
+        let half = DOUBLE_AT / 2;
+        while self.deepest == 0 && self.bits > 0 && self.len <= self.directory.len() * half {
+            self.halve_directory();
         }
-        let lower = owner & !span;
-        self.merge(lower, lower | span);
-        Some(lower)
     }
 
     /// Merges two segments: the pairs of buckets of each fold into one.
@@ -410,10 +421,6 @@ impl<T> Table<T> {
             slot.depth = depth;
         }
         self.homes -= HOMES_MAX;
-        while self.bits > 0 && self.deepest == 0 && self.len <= self.directory.len() * DOUBLE_AT / 2
-        {
-            self.halve_directory();
-        }
     }
 
     /// Moves the elements of buckets 2b and 2b + 1 of `old` to bucket `first + b` of `owner`.

@@ -1,0 +1,80 @@
+//! `footprint` against an allocator that counts: what the structures say is what they hold.
+//!
+//! One test only, because the counter is the whole process's.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use pannier_collections::{Entry, NewPayload, Table, Wheel, allocated};
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.fetch_add(allocated(layout.size()), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        HELD.fetch_sub(allocated(layout.size()), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn footprints_are_what_was_allocated() {
+    let start = HELD.load(Relaxed);
+    let held = || HELD.load(Relaxed) - start;
+    let mix = |key: u64| (key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    let mix = |key: u64| mix(key).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let len = if cfg!(miri) { 1_500 } else { 40_000 };
+
+    let mut table = Table::new();
+    for key in 0..len {
+        table.insert(mix(key), key, |&key| mix(key));
+        assert_eq!(table.footprint(), held());
+    }
+    for key in 0..len {
+        table.remove(mix(key), |&found| found == key, |&key| mix(key));
+        assert_eq!(table.footprint(), held());
+    }
+    drop(table);
+    assert_eq!(held(), 0);
+
+    let value = vec![1; 70_000];
+    let base = held();
+    for len in (0..70_000).step_by(if cfg!(miri) { 3_001 } else { 13 }) {
+        let payload = NewPayload::Bytes(&value[..len]);
+        let mut entry = Entry::<u64>::new(b"key", payload, None);
+        assert_eq!(entry.footprint(), held() - base);
+        entry.resize_bytes(len / 2 * 3);
+        entry.set_deadline(Some(1));
+        assert_eq!(entry.footprint(), held() - base);
+        entry.set_payload(NewPayload::Object(3));
+        assert_eq!(entry.footprint(), held() - base);
+    }
+    drop(value);
+    assert_eq!(held(), 0);
+
+    let mut wheel = Wheel::new(0);
+    for mark in 0..len {
+        wheel.arm(mix(mark) % 4_000_000_000 + 1, [mark as u32; 3]);
+        assert_eq!(wheel.footprint(), held());
+    }
+    for now in (0..4_000_000_000).step_by(100_000_000) {
+        wheel.advance(now, 5_000, |_| None);
+        wheel.sweep(100, |mark, _| mark[0] % 2 == 0);
+        // A far epoch or a tick behind is an estimate; there is none of either here.
+        assert_eq!(wheel.footprint(), held());
+    }
+    drop(wheel);
+    assert_eq!(held(), 0);
+}

@@ -1,0 +1,367 @@
+//! The table against a `HashMap`, with hashes good and bad; SCAN's guarantee; random draws.
+
+use std::collections::{HashMap, HashSet};
+
+use pannier_collections::Table;
+use proptest::prelude::*;
+
+type Pair = (u64, u64);
+
+/// A hash function, and how many different hashes it has at most.
+#[derive(Clone, Copy, Debug)]
+enum Hash {
+    Good,
+    /// All keys agree in the top bits, so that they share segments until these are very deep.
+    LowBits,
+    /// Sixteen home buckets take everything.
+    Sixteen,
+    Constant,
+}
+
+impl Hash {
+    fn of(self, key: u64) -> u64 {
+        let mixed = mix(key);
+        match self {
+            Self::Good => mixed,
+            Self::LowBits => mixed & 0xFFFF_FFFF,
+            Self::Sixteen => mixed & 0xF << 60,
+            Self::Constant => 0xABCD,
+        }
+    }
+}
+
+fn mix(key: u64) -> u64 {
+    let key = (key ^ key >> 31).wrapping_mul(0x7FB5_D329_728E_A185);
+    let key = (key ^ key >> 27).wrapping_mul(0x81DA_DEF4_BC2D_D44D);
+    key ^ key >> 33
+}
+
+/// The table and its naive twin; every step is done to both and compared.
+struct Twin {
+    hash: Hash,
+    table: Table<Pair>,
+    model: HashMap<u64, u64>,
+    /// The most elements that there ever were.
+    peak: usize,
+}
+
+impl Twin {
+    fn new(hash: Hash) -> Self {
+        Self { hash, table: Table::new(), model: HashMap::new(), peak: 0 }
+    }
+
+    fn put(&mut self, key: u64, value: u64) {
+        let hash = self.hash;
+        match self.table.find_mut(hash.of(key), |pair| pair.0 == key) {
+            Some(pair) => pair.1 = value,
+            None => {
+                let new = self.table.insert(hash.of(key), (key, value), |pair| hash.of(pair.0));
+                assert_eq!(*new, (key, value));
+            }
+        }
+        self.model.insert(key, value);
+        self.peak = self.peak.max(self.model.len());
+        assert_eq!(self.table.len(), self.model.len());
+    }
+
+    fn remove(&mut self, key: u64) {
+        let hash = self.hash;
+        let found = self.table.remove(hash.of(key), |pair| pair.0 == key, |pair| hash.of(pair.0));
+        assert_eq!(found.map(|pair| pair.1), self.model.remove(&key));
+        assert_eq!(self.table.len(), self.model.len());
+    }
+
+    fn find(&self, key: u64) {
+        let found = self.table.find(self.hash.of(key), |pair| pair.0 == key);
+        assert_eq!(found.map(|pair| pair.1), self.model.get(&key).copied());
+    }
+
+    fn retain(&mut self, keep: impl Fn(u64) -> bool) {
+        self.table.retain(|pair| keep(pair.0));
+        self.model.retain(|&key, _| keep(key));
+    }
+
+    /// Everything that must hold between two steps, the expensive part of it too.
+    fn check(&mut self) {
+        let mut all: Vec<Pair> = self.table.iter().copied().collect();
+        let order: Vec<u64> = all.iter().map(|pair| self.hash.of(pair.0)).collect();
+        let (mut position, mut scanned) = (0, Vec::new());
+        loop {
+            let (from, before) = (position, scanned.len());
+            position = self.table.scan(position, |pair| scanned.push(*pair));
+            // What this call visited lies between the two positions.
+            let point = |position| position << (64 - Table::<Pair>::POSITION_BITS);
+            let end = if position == 0 { u64::MAX } else { point(position) - 1 };
+            let mut visited = order[before..scanned.len()].iter();
+            assert!(visited.all(|hash| (point(from)..=end).contains(hash)));
+            if position == 0 {
+                break;
+            }
+        }
+        assert_eq!(scanned, all);
+        let changed: Vec<Pair> = self.table.iter_mut().map(|pair| *pair).collect();
+        assert_eq!(changed, all);
+        all.sort_unstable();
+        let mut expected: Vec<Pair> =
+            self.model.iter().map(|(&key, &value)| (key, value)).collect();
+        expected.sort_unstable();
+        assert_eq!(all, expected);
+
+        let shape = self.table.shape();
+        assert_eq!(shape.len, self.model.len());
+        assert_eq!(shape.chains.iter().sum::<usize>(), shape.buckets);
+        assert!(shape.segments <= shape.directory);
+        assert!(shape.directory <= (self.peak / 64).max(1), "{shape:?}");
+        if let Hash::Good = self.hash {
+            assert!(shape.directory <= (shape.len / 32).max(1), "{shape:?}");
+        }
+        if shape.longest_chain < 15 {
+            let links = |len: usize| len.max(6).div_ceil(6) - 1;
+            let overflow: usize = (0..15).map(|len| shape.chains[len] * links(len)).sum();
+            assert_eq!(shape.overflow_buckets, overflow);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u64),
+    Remove(u64),
+    Find(u64),
+    PutMany(u64, u64),
+    RemoveMany(u64, u64),
+    Retain(u64),
+    Clear,
+    Check,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 0..4000_u64;
+    prop_oneof![
+        8 => key.clone().prop_map(Step::Put),
+        8 => key.clone().prop_map(Step::Remove),
+        4 => key.clone().prop_map(Step::Find),
+        4 => (key.clone(), 1..1500_u64).prop_map(|(from, len)| Step::PutMany(from, len)),
+        4 => (key.clone(), 1..1500_u64).prop_map(|(from, len)| Step::RemoveMany(from, len)),
+        1 => (1..8_u64).prop_map(Step::Retain),
+        1 => Just(Step::Clear),
+        2 => Just(Step::Check),
+    ]
+}
+
+fn hash() -> impl Strategy<Value = Hash> {
+    prop_oneof![
+        4 => Just(Hash::Good),
+        1 => Just(Hash::LowBits),
+        1 => Just(Hash::Sixteen),
+        1 => Just(Hash::Constant),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 96 }))]
+
+    #[test]
+    fn the_table_does_what_a_hash_map_does(
+        hash in hash(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let mut twin = Twin::new(hash);
+        for (number, step) in steps.into_iter().enumerate() {
+            let number = number as u64;
+            match step {
+                Step::Put(key) => twin.put(key, number),
+                Step::Remove(key) => twin.remove(key),
+                Step::Find(key) => twin.find(key),
+                Step::PutMany(from, len) => (from..from + len).for_each(|key| twin.put(key, number)),
+                Step::RemoveMany(from, len) => (from..from + len).for_each(|key| twin.remove(key)),
+                Step::Retain(modulus) => twin.retain(|key| key % modulus == 0),
+                Step::Clear => {
+                    twin.table.clear();
+                    twin.model.clear();
+                    assert_eq!(twin.table.footprint(), 0);
+                }
+                Step::Check => twin.check(),
+            }
+        }
+        twin.check();
+    }
+
+    #[test]
+    fn a_scan_returns_whatever_is_there_from_its_start_to_its_end(
+        seed: u64,
+        before in 0..6000_u64,
+        during in prop::collection::vec((any::<bool>(), 1..1200_u64, 1..40_u32), 1..12),
+    ) {
+        // Keys below `before` that are multiples of 5 stay all the time; the others come and go.
+        let hash = |key: u64| mix(key ^ seed);
+        let stays = |key: u64| key.is_multiple_of(5) && key < before;
+        let mut table = Table::new();
+        for key in 0..before {
+            table.insert(hash(key), key, |&key| hash(key));
+        }
+        let (mut position, mut seen, mut next) = (0, HashSet::new(), before);
+        let mut changes = during.into_iter().cycle();
+        let mut random = fastrand::Rng::with_seed(seed);
+        for round in 0.. {
+            prop_assert!(round < 1_000_000, "the scan must end");
+            let (grow, len, pause) = changes.next().unwrap_or((true, 1, 1));
+            for _ in 0..if round < 60 { len } else { 0 } {
+                if grow {
+                    table.insert(hash(next), next, |&key| hash(key));
+                    next += 1;
+                } else {
+                    let key = random.u64(..next.max(1));
+                    if !stays(key) {
+                        table.remove(hash(key), |&found| found == key, |&key| hash(key));
+                    }
+                }
+            }
+            if !grow && len > 900 {
+                table.retain(|&key| stays(key) || key % 16 == 0);
+            }
+            for _ in 0..pause {
+                position = table.scan(position, |&key| { seen.insert(key); });
+                if position == 0 {
+                    break;
+                }
+            }
+            if position == 0 {
+                break;
+            }
+        }
+        prop_assert!((0..before).filter(|&key| stays(key)).all(|key| seen.contains(&key)));
+    }
+}
+
+#[test]
+fn a_long_run_of_random_steps_agrees_with_a_hash_map() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut twin = Twin::new(Hash::Good);
+    let steps = if cfg!(miri) { 2_000 } else { 400_000 };
+    for step in 0..steps {
+        // Tides: the table grows to some ten thousand elements and shrinks again, four times.
+        let rising = step / (steps / 8) % 2 == 0;
+        let key = random.u64(..30_000);
+        match random.u8(..10) {
+            0 => twin.find(key),
+            draw if (draw < 8) == rising => twin.put(key, step),
+            _ => twin.remove(key),
+        }
+        if step % (steps / 40) == 0 {
+            twin.check();
+        }
+    }
+    twin.retain(|_| false);
+    twin.check();
+    assert_eq!(twin.table.shape().buckets, 1, "an emptied table is small again");
+    assert_eq!(twin.table.shape().directory, 1);
+}
+
+#[test]
+fn a_flooded_bucket_is_slow_but_works_and_does_not_recurse() {
+    let mut table = Table::new();
+    let len = if cfg!(miri) { 2_000 } else { 300_000_u64 };
+    for key in 0..len {
+        table.insert(0x1234, key, |_| 0x1234);
+    }
+    let shape = table.shape();
+    assert_eq!((shape.len, shape.longest_chain), (len as usize, len as usize));
+    assert!(shape.directory * 64 <= len as usize, "the directory stays in proportion: {shape:?}");
+    assert_eq!(table.find(0x1234, |&key| key == 17), Some(&17));
+    assert!(table.random(|| 0).is_some());
+    for key in (0..len).rev().take(500) {
+        assert_eq!(table.remove(0x1234, |&found| found == key, |_| 0x1234), Some(key));
+    }
+    table.retain(|&key| key < 1000);
+    assert_eq!(table.len(), 1000);
+    drop(table);
+}
+
+#[test]
+fn splitting_and_merging_do_not_follow_each_other_closely() {
+    let mut table: Table<u64> = Table::new();
+    let mut changes = 0;
+    for key in 0..50_000 {
+        table.insert(mix(key), key, |&key| mix(key));
+    }
+    let mut buckets = table.shape().buckets;
+    for round in 0..if cfg!(miri) { 20 } else { 1_000 } {
+        // A hundred out, a hundred in, again and again around the same size.
+        for key in round * 100..round * 100 + 100 {
+            table.remove(mix(key), |&found| found == key, |&key| mix(key));
+        }
+        for key in round * 100..round * 100 + 100 {
+            table.insert(mix(50_000 + key), 50_000 + key, |&key| mix(key));
+        }
+        changes += usize::from(table.shape().buckets != buckets);
+        buckets = table.shape().buckets;
+    }
+    assert!(changes < 100, "{changes} of 1000 rounds changed the number of segments");
+}
+
+#[test]
+fn random_draws_are_nearly_uniform() {
+    let mut random = fastrand::Rng::with_seed(3);
+    for len in [1_u64, 2, 5, 40, 300, 1_000, 3_000] {
+        let mut table = Table::new();
+        for key in 0..len {
+            table.insert(mix(key), key, |&key| mix(key));
+        }
+        let expected = 400.0;
+        let mut counts = vec![0_u32; len as usize];
+        let (mut draws, total) = (0_u64, len * 400);
+        for _ in 0..total {
+            let drawn = table.random(|| {
+                draws += 1;
+                random.u64(..)
+            });
+            counts[*drawn.expect("the table is not empty") as usize] += 1;
+        }
+        let square = |count: &u32| (f64::from(*count) - expected).powi(2) / expected;
+        let chi_square = counts.iter().map(square).sum::<f64>();
+        let free = len as f64 - 1.0;
+        // Six standard deviations, and a tenth for the elements of chains longer than eight.
+        assert!(chi_square <= free * 1.1 + 6.0 * (2.0 * free).sqrt() + 1e-9, "{len}: {chi_square}");
+        assert!(draws < total * 12, "{len}: {draws} draws for {total} elements");
+    }
+}
+
+#[test]
+fn random_finds_the_last_element_of_a_table_that_was_emptied_unevenly() {
+    let mut table = Table::new();
+    for key in 0..20_000_u64 {
+        table.insert(mix(key), key, |&key| mix(key));
+    }
+    let last = 4_711;
+    for key in (0..20_000).filter(|&key| key != last) {
+        table.remove(mix(key), |&found| found == key, |&key| mix(key));
+    }
+    let mut random = fastrand::Rng::with_seed(1);
+    assert_eq!(table.random(|| random.u64(..)), Some(&last));
+    assert_eq!(table.random(|| 0), Some(&last), "even by a generator stuck at 0");
+    assert_eq!(Table::<u64>::new().random(|| 0), None);
+}
+
+#[test]
+fn any_number_is_a_scan_position() {
+    let mut table = Table::new();
+    assert_eq!(table.scan(12_345, |_: &u64| unreachable!()), 0);
+    for key in 0..3_000_u64 {
+        table.insert(mix(key), key, |&key| mix(key));
+    }
+    for position in [1, 1 << 39, (1 << 40) - 1, 1 << 40, u64::MAX] {
+        let next = table.scan(position, |_| {});
+        assert!(next < 1 << 40 && (next == 0 || next > position & ((1 << 40) - 1)));
+    }
+}
+
+#[test]
+fn an_empty_table_allocates_nothing_and_prefetch_is_harmless() {
+    let mut table = Table::new();
+    assert_eq!(table.footprint(), 0);
+    table.prefetch(1);
+    table.insert(mix(1), 1_u64, |&key| mix(key));
+    table.prefetch(mix(1));
+    assert!(table.footprint() < 256, "{}", table.footprint());
+}
