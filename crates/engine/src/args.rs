@@ -95,6 +95,16 @@ impl<'a> Options<'a> {
         self.next().ok_or(Error::SYNTAX)
     }
 
+    /// The next word, without taking it.
+    pub(crate) fn peek(&self) -> Option<&'a [u8]> {
+        (self.at < self.args.len()).then(|| self.args.get(self.at))
+    }
+
+    /// How many words are left.
+    pub(crate) fn left(&self) -> usize {
+        self.args.len() - self.at
+    }
+
     /// Whether a value follows.
     pub(crate) fn has_value(&self) -> bool {
         self.at < self.args.len()

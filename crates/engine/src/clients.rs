@@ -93,6 +93,13 @@ pub struct Client {
 }
 
 impl Client {
+    /// Forgets what the client set about itself, but for the library's name (RESET).
+    pub(crate) fn reset(&self) {
+        self.labels.lock().name.clear();
+        self.no_evict.store(false, Relaxed);
+        self.no_touch.store(false, Relaxed);
+    }
+
     /// When it last sent something, Unix milliseconds.
     pub fn last_seen_ms(&self) -> u64 {
         self.last_seen_ms.load(Relaxed)

@@ -39,3 +39,6 @@ pub use mailbox::{Letter, Mailbox};
 pub use pannier_store::Now;
 pub use session::Session;
 pub use stats::Lane;
+
+/// Pannier's own version, as INFO and HELLO report it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -16,9 +16,9 @@ pub(crate) mod row;
 mod table;
 
 // Families. Each exports `ROWS`.
-mod config;
 mod client;
 mod client_filter;
+mod config;
 mod connection;
 mod counter;
 mod database;
