@@ -13,7 +13,7 @@ fn text(d: f64) -> String {
 
 fn corpus() -> String {
     match std::env::var("PANNIER_DOUBLE_CORPUS") {
-        Ok(path) => std::fs::read_to_string(path).unwrap(),
+        Ok(path) => std::fs::read_to_string(path).expect("a corpus"),
         Err(_) => include_str!("double_corpus.txt").to_owned(),
     }
 }

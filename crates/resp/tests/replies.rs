@@ -18,7 +18,7 @@ fn bytes(reply: &Reply) -> Vec<u8> {
 fn written(protocol: Protocol, write: impl FnOnce(&mut Reply)) -> String {
     let mut reply = Reply::new(protocol);
     write(&mut reply);
-    String::from_utf8(bytes(&reply)).unwrap()
+    String::from_utf8(bytes(&reply)).expect("text")
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn write(reply: &mut Reply, value: &Value, deferred: bool) {
         Value::Bulk(bytes) => reply.shared(bytes.clone().into()),
         Value::Null => reply.null(),
         Value::Boolean(b) => reply.boolean(*b),
-        Value::Double(text) => reply.double(text.parse().unwrap()),
+        Value::Double(text) => reply.double(text.parse().expect("a double")),
         Value::BigNumber(digits) => reply.big_number(digits),
         Value::Verbatim(format, text) => reply.verbatim(format, text),
         Value::Array(values) | Value::Set(values) => {
