@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use pannier_store::{Keyspace, Now, Room, Rules, Turn};
 use parking_lot::Mutex;
 
-use crate::clients::{Clients, ConnectionInfo};
+use crate::clients::{Client, Clients, ConnectionInfo};
 use crate::command::Table;
 use crate::config::Config;
 use crate::host::Host;
@@ -61,7 +61,6 @@ pub struct Engine {
     pub(crate) startup_bytes: AtomicUsize,
     pub(crate) rng: Mutex<fastrand::Rng>,
     pub(crate) pace: crate::pace::Pace,
-
 }
 
 impl Engine {
@@ -73,8 +72,7 @@ impl Engine {
         let Options { config, host, now, seed, shards } = options;
         let commands = Table::new(&config.rename_command)?;
         let databases = config.databases;
-        let keyspace =
-            Keyspace::new(pannier_store::Options { shards, databases, seed, now });
+        let keyspace = Keyspace::new(pannier_store::Options { shards, databases, seed, now });
         let mut rng = fastrand::Rng::with_seed(seed);
         let run_id = (0..40).map(|_| hex_digit(rng.u8(..16))).collect();
         let engine = Self {
@@ -108,6 +106,12 @@ impl Engine {
         self.config.load_full()
     }
 
+    /// The configuration in force, for a quick look: cheaper than [`Engine::config`], not to be
+    /// kept.
+    pub fn peek_config(&self) -> impl std::ops::Deref<Target = Arc<Config>> {
+        self.config.load()
+    }
+
     /// The command table.
     pub fn commands(&self) -> &Table {
         &self.commands
@@ -126,6 +130,11 @@ impl Engine {
     /// Number of connected clients.
     pub fn connected(&self) -> usize {
         self.clients.len()
+    }
+
+    /// All connected clients, in ascending order of id.
+    pub fn clients(&self) -> Vec<Arc<Client>> {
+        self.clients.all()
     }
 
     /// Begins a session for a new connection.
@@ -209,8 +218,7 @@ impl Engine {
     /// A limit for a database that does not exist.
     pub(crate) fn apply_limits(&self, config: &Config) -> Result<(), String> {
         let databases = self.keyspace.databases();
-        if let Some((index, _)) =
-            config.db_maxentries.iter().find(|(index, _)| *index >= databases)
+        if let Some((index, _)) = config.db_maxentries.iter().find(|(index, _)| *index >= databases)
         {
             return Err(format!("there is no database {index}"));
         }

@@ -18,6 +18,10 @@ pub(crate) struct Event {
     pub(crate) samples: VecDeque<(u64, u64)>,
     /// The largest duration ever, in milliseconds.
     pub(crate) max_ms: u64,
+    /// Sum of all durations added, in milliseconds.
+    pub(crate) sum_ms: u64,
+    /// How many were added.
+    pub(crate) count: u64,
 }
 
 /// All events.
@@ -31,6 +35,8 @@ impl LatencyMonitor {
         let mut events = self.0.lock();
         let event = events.entry(event).or_default();
         event.max_ms = event.max_ms.max(ms);
+        event.sum_ms += ms;
+        event.count += 1;
         match event.samples.back_mut() {
             Some((second, held)) if *second == now_s => *held = ms.max(*held),
             _ => event.samples.push_back((now_s, ms)),

@@ -78,7 +78,8 @@ mod tests {
         assert_eq!(pace.rates(), Rates::default());
         for i in 0..40u64 {
             assert!(pace.is_due(i * PERIOD_US));
-            let sample = Sample { mono_us: i * PERIOD_US, executed: i * 500, net_in: 0, net_out: 0 };
+            let sample =
+                Sample { mono_us: i * PERIOD_US, executed: i * 500, net_in: 0, net_out: 0 };
             pace.add(sample);
             assert!(!pace.is_due(i * PERIOD_US + 1));
         }

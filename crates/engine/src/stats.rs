@@ -228,10 +228,8 @@ pub(crate) struct Stats {
 
 impl Stats {
     pub(crate) fn new(commands: usize) -> Self {
-        let baseline = Totals {
-            commands: vec![CommandTotals::default(); commands],
-            ..Totals::default()
-        };
+        let baseline =
+            Totals { commands: vec![CommandTotals::default(); commands], ..Totals::default() };
         Self {
             commands,
             lanes: Mutex::new(Vec::new()),
@@ -275,10 +273,8 @@ impl Stats {
     }
 
     fn sums(&self) -> Totals {
-        let mut sums = Totals {
-            commands: vec![CommandTotals::default(); self.commands],
-            ..Totals::default()
-        };
+        let mut sums =
+            Totals { commands: vec![CommandTotals::default(); self.commands], ..Totals::default() };
         for lane in self.lanes.lock().iter() {
             sums.add_lane(lane);
         }

@@ -18,16 +18,19 @@ mod table;
 // Families. Each exports `ROWS`.
 mod client;
 mod client_filter;
+mod commandlog;
 mod config;
 mod connection;
 mod counter;
 mod database;
 mod expire;
 mod generic;
+mod latency;
 mod lcs;
 mod mset;
 mod object;
 mod scan;
+mod server;
 mod string;
 mod substring;
 
@@ -51,6 +54,9 @@ pub const FAMILIES: &[&[Command]] = &[
     database::ROWS,
     connection::ROWS,
     client::ROWS,
+    server::ROWS,
+    commandlog::ROWS,
+    latency::ROWS,
     config::ROWS,
 ];
 

@@ -53,7 +53,7 @@ pub fn run(
     now: Now,
 ) -> Ran {
     reply.set_protocol(session.protocol);
-    let from = requests.start;
+    let (from, end) = (requests.start, requests.end);
     for at in requests {
         match execute(engine, session, batch.request(at, buf), reply, now) {
             Step::Done if session.closing => {
@@ -68,7 +68,7 @@ pub fn run(
             return Ran { executed: at + 1 - from, next: Next::Ready };
         }
     }
-    Ran { executed: batch.len().saturating_sub(from), next: Next::Ready }
+    Ran { executed: end - from, next: Next::Ready }
 }
 
 enum Step {
