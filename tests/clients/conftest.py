@@ -9,8 +9,10 @@ import os
 import subprocess
 
 import pytest
+import redis
 
 import servers
+from variants import VARIANTS, redis_py_options
 
 CI = os.environ.get("CI") == "true"
 
@@ -37,6 +39,18 @@ def tool():
             return servers.tool(name)
         except servers.MissingTool as e:
             missing(str(e))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def installed():
+    """A file that a Debian package brings."""
+
+    def find(file, package: str):
+        if not file.exists():
+            missing(f"{file} is not there: install Debian's {package}")
+        return file
 
     return find
 
@@ -147,29 +161,6 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{count} skipped: {reason}")
 
 
-VARIANTS = {
-    f"{way}-resp{protocol}-{parser}": (way, protocol, parser)
-    for way in ("tcp", "unix")
-    for protocol in (2, 3)
-    for parser in ("python", "hiredis")
-}
-
-
-def redis_py_options(server, variant, asyncio=False):
-    """What redis-py is given for a way in, a protocol and a parser."""
-    from redis import _parsers as parsers
-
-    way, protocol, parser = VARIANTS[variant]
-    if parser == "hiredis":
-        name = "_AsyncHiredisParser" if asyncio else "_HiredisParser"
-    else:
-        name = f"_AsyncRESP{protocol}Parser" if asyncio else f"_RESP{protocol}Parser"
-    options = {"protocol": protocol, "parser_class": getattr(parsers, name)}
-    if way == "unix":
-        return {"path": server.socket, **options}
-    return {"host": server.host, "port": server.port, **options}
-
-
 @pytest.fixture(params=list(VARIANTS))
 def variant(request):
     """The name of a way in, a protocol and a parser."""
@@ -179,8 +170,6 @@ def variant(request):
 @pytest.fixture
 def pool_options(server, variant):
     """The class of connection and its arguments, for pools over this variant."""
-    import redis
-
     options = redis_py_options(server, variant)
     kind = redis.UnixDomainSocketConnection if "path" in options else redis.Connection
     return {"connection_class": kind, "socket_timeout": 20, **options}
@@ -189,8 +178,6 @@ def pool_options(server, variant):
 @pytest.fixture
 def r(pool_options):
     """redis-py over every way in, protocol and parser; replies are str."""
-    import redis
-
     pool = redis.ConnectionPool(decode_responses=True, **pool_options)
     with redis.Redis(connection_pool=pool) as c:
         yield c

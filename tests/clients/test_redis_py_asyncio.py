@@ -6,7 +6,7 @@ import pytest
 import redis
 import redis.asyncio as aio
 
-from conftest import redis_py_options
+from variants import redis_py_options
 
 
 @pytest.fixture
