@@ -82,7 +82,7 @@ const TEMPLATES: &[&str] = &[
     "BITFIELD {key} GET {type} {field}",
     "BITFIELD {key} SET {type} {field} {integer} GET {type} {field}",
     "BITFIELD {key} OVERFLOW WRAP|SAT|FAIL|nonsense INCRBY {type} {field} {integer}",
-    "BITFIELD {key} INCRBY {type} {field} {integer} OVERFLOW SAT|FAIL INCRBY {type} {field} {integer}",
+    "BITFIELD {key} INCRBY {type} {field} {integer} OVERFLOW SAT|FAIL INCRBY i8 #1 {integer}",
     "BITFIELD_RO {key} GET {type} {field} GET {type} {field}",
     "BITFIELD_RO {key} SET {type} {field} {integer}",
     "DEL {key}*",

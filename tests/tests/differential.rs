@@ -1,7 +1,8 @@
-//! Random command sequences on Pannier and on Valkey, compared byte by byte.
+//! Random command sequences on Pannier, in process and over TCP, compared with Valkey's replies.
 //!
 //! The seeds are fixed, so that a failure is there for everybody; `PANNIER_SEED=n` replays one,
-//! `PANNIER_SEED=random` tries a new one, `PANNIER_COMMANDS=n` makes the sequences longer. That the
+//! `PANNIER_SEED=random` tries a new one, `PANNIER_COUNT=n` makes the sequences longer, and
+//! `PANNIER_COMMANDS="get set"` leaves only these commands in them. That the
 //! sequences themselves are free of races is shown by Valkey against itself, and that a difference
 //! is found by Valkey against Redis, which does not know `SET IFEQ`.
 //!
@@ -9,12 +10,15 @@
 //!
 //! What is compared and how is in [`pannier_tests::differential`].
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use pannier_tests::differential::Pair;
-use pannier_tests::target::spawned::Spawner;
-use pannier_tests::target::{Protocol, oracle};
+use pannier_tests::target::in_process::InProcess;
+use pannier_tests::target::spawned::{SpawnedTarget, Spawner};
+use pannier_tests::target::{Protocol, Target, oracle};
 use pannier_tests::transcript::suite;
 
-const COMMANDS: usize = 4_000;
+const COUNT: usize = 4_000;
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=6;
 
 fn seeds() -> Vec<u64> {
@@ -26,63 +30,73 @@ fn seeds() -> Vec<u64> {
 }
 
 fn count() -> usize {
-    let count = std::env::var("PANNIER_COMMANDS").ok();
-    count.map_or(COMMANDS, |n| n.parse().expect("PANNIER_COMMANDS is a number"))
+    let count = std::env::var("PANNIER_COUNT").ok();
+    count.map_or(COUNT, |n| n.parse().expect("PANNIER_COUNT is a number"))
 }
 
-fn compare(
-    oracle: &Spawner,
-    tested: &Spawner,
-    protocol: Protocol,
-    seeds: &[u64],
-) -> Result<(), String> {
-    let oracle = oracle.start(&[])?;
-    let tested = tested.start(&[])?;
-    let pair = Pair { oracle: &oracle, tested: &tested, protocol };
-    for seed in seeds {
-        pair.compare(*seed, count())?;
+fn compare(oracle: &dyn Target, tested: &dyn Target, seeds: &[u64]) -> Result<(), String> {
+    let pair = Pair::open(oracle, tested)?;
+    let only = std::env::var("PANNIER_COMMANDS").unwrap_or_default().to_uppercase();
+    let only: Vec<String> = only.split_whitespace().map(str::to_owned).collect();
+    seeds.iter().try_for_each(|seed| pair.compare(*seed, count(), &only))
+}
+
+fn spawned(found: Result<Spawner, String>, protocol: Protocol) -> Option<SpawnedTarget> {
+    let spawner = found.inspect_err(|why| suite::missing("differential", why)).ok()?;
+    Some(SpawnedTarget { spawner, protocol })
+}
+
+fn pannier_over_tcp(protocol: Protocol) {
+    let Some(valkey) = spawned(oracle::valkey(), protocol) else { return };
+    let Some(pannier) = spawned(oracle::pannier(), protocol) else { return };
+    if let Err(report) = compare(&valkey, &pannier, &seeds()) {
+        panic!("{report}");
     }
-    Ok(())
 }
 
-fn pannier(protocol: Protocol) {
-    let (valkey, pannier) = match (oracle::valkey(), oracle::pannier()) {
-        (Ok(valkey), Ok(pannier)) => (valkey, pannier),
-        (Err(why), _) | (_, Err(why)) => return suite::missing("differential", &why),
-    };
-    if let Err(report) = compare(&valkey, &pannier, protocol, &seeds()) {
+#[expect(clippy::disallowed_methods, reason = "both servers must know the same year")]
+fn engine_in_process(protocol: Protocol) {
+    let Some(valkey) = spawned(oracle::valkey(), protocol) else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let engine = InProcess::at(protocol, u64::try_from(now.as_millis()).expect("a time"));
+    if let Err(report) = compare(&valkey, &engine, &seeds()) {
         panic!("{report}");
     }
 }
 
 #[test]
 fn pannier_answers_as_valkey_under_resp2() {
-    pannier(Protocol::Resp2);
+    pannier_over_tcp(Protocol::Resp2);
 }
 
 #[test]
 fn pannier_answers_as_valkey_under_resp3() {
-    pannier(Protocol::Resp3);
+    pannier_over_tcp(Protocol::Resp3);
+}
+
+#[test]
+fn the_engine_answers_as_valkey_under_resp2() {
+    engine_in_process(Protocol::Resp2);
+}
+
+#[test]
+fn the_engine_answers_as_valkey_under_resp3() {
+    engine_in_process(Protocol::Resp3);
 }
 
 #[test]
 fn valkey_answers_as_itself() {
-    match oracle::valkey() {
-        Ok(valkey) => {
-            let same = compare(&valkey, &valkey, Protocol::Resp3, &[7]);
-            assert_eq!(same, Ok(()), "a sequence has a race");
-        }
-        Err(why) => suite::missing("differential", &why),
-    }
+    let Some(valkey) = spawned(oracle::valkey(), Protocol::Resp3) else { return };
+    assert_eq!(compare(&valkey, &valkey, &[7]), Ok(()), "a sequence has a race");
 }
 
 #[test]
 fn a_difference_is_found_and_shrunk_to_few_commands() {
-    let (valkey, redis) = match (oracle::valkey(), oracle::redis()) {
-        (Ok(valkey), Ok(redis)) => (valkey, redis),
-        (Err(why), _) | (_, Err(why)) => return suite::missing("differential", &why),
-    };
-    let report = compare(&valkey, &redis, Protocol::Resp2, &[7]).expect_err("they differ");
-    let commands = report.lines().filter(|line| line.starts_with("> ")).count();
-    assert!((1..=3).contains(&commands), "{report}");
+    let Some(valkey) = spawned(oracle::valkey(), Protocol::Resp2) else { return };
+    let Some(redis) = spawned(oracle::redis(), Protocol::Resp2) else { return };
+    let report = compare(&valkey, &redis, &[7]).expect_err("they differ");
+    for mismatch in report.split("\n\n") {
+        let commands = mismatch.lines().filter(|line| line.starts_with("> ")).count();
+        assert!((1..=4).contains(&commands), "{mismatch}");
+    }
 }

@@ -8,6 +8,7 @@
 //!
 //! The format is in `tests/README.md`.
 
+use pannier_tests::target::in_process::InProcess;
 use pannier_tests::target::spawned::{SpawnedTarget, Spawner};
 use pannier_tests::target::{Protocol, oracle};
 use pannier_tests::transcript::suite;
@@ -45,6 +46,16 @@ fn pannier_resp2() {
 #[test]
 fn pannier_resp3() {
     spawned("pannier_resp3", oracle::pannier(), Protocol::Resp3);
+}
+
+#[test]
+fn engine_resp2() {
+    suite::check("engine_resp2", Ok(InProcess::new(Protocol::Resp2)));
+}
+
+#[test]
+fn engine_resp3() {
+    suite::check("engine_resp3", Ok(InProcess::new(Protocol::Resp3)));
 }
 
 /// What we do otherwise than Redis is told to whoever reads the documentation.

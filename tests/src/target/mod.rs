@@ -9,18 +9,18 @@
 //! about 40 ms for that, which four lanes hide. Servers listen on loopback only, write no files
 //! outside their temporary directory, and die with their value.
 //!
-//! [`tcp`] is the client over a socket, [`spawned`] starts servers as processes, [`oracle`] finds
-//! the real ones, [`decode`] reads replies. The runner is in [`crate::transcript`].
+//! [`in_process`] is the engine under a virtual clock, [`spawned`] starts servers as processes,
+//! [`oracle`] finds the real ones, [`tcp`] is the client over a socket. The runner is in [`crate::transcript`].
 
 use std::fmt;
 use std::time::Duration;
 
-pub mod decode;
+pub mod in_process;
 pub mod oracle;
 pub mod spawned;
 pub mod tcp;
 
-pub use decode::Value;
+pub use pannier_resp::Value;
 
 /// Who made a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,6 +138,8 @@ pub trait Client {
     /// The next message from the server, waited for at most so long. A client in process does not
     /// wait: there, what has not come does not come before time passes.
     fn receive(&mut self, wait: Duration) -> Received;
+    /// The bytes of the message that was received last.
+    fn last_bytes(&self) -> &[u8];
 }
 
 /// What came from a server.

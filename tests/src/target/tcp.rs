@@ -12,7 +12,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::{Client, Protocol, Received, Value, decode, encode};
+use pannier_resp::decode;
+
+use super::{Client, Protocol, Received, Value, encode};
 
 /// A connection.
 pub struct TcpClient {
@@ -46,11 +48,6 @@ impl TcpClient {
         self.send_raw(&encode(args));
         self.receive(Duration::from_secs(10))
     }
-
-    /// The bytes of the reply that was received last.
-    pub fn last_bytes(&self) -> &[u8] {
-        &self.last
-    }
 }
 
 impl Client for TcpClient {
@@ -70,13 +67,13 @@ impl Client for TcpClient {
             return Received::Closed;
         }
         loop {
-            match decode::decode(&self.buffer) {
+            match decode(&self.buffer) {
                 Ok(Some((value, len))) => {
                     self.last = self.buffer.drain(..len).collect();
                     return Received::Value(value);
                 }
                 Ok(None) => {}
-                Err(what) => return Received::Garbage(what),
+                Err(what) => return Received::Garbage(what.to_string()),
             }
             match self.stream.read(&mut piece) {
                 Ok(0) => return Received::Closed,
@@ -88,5 +85,9 @@ impl Client for TcpClient {
                 Err(_) => return Received::Closed,
             }
         }
+    }
+
+    fn last_bytes(&self) -> &[u8] {
+        &self.last
     }
 }

@@ -419,8 +419,8 @@ mod tests {
 
     #[test]
     fn the_most_exact_head_wins() {
-        let text =
-            "> HELLO\n[resp2]\ntwo\n[resp3]\nthree\n[redis]\nredis\n[redis resp3]\nredis three\n";
+        let text = "> HELLO\n[resp2]\ntwo\n[resp3]\nthree\n\
+                    [redis]\nredis\n[redis resp3]\nredis three\n";
         let expect = &parsed(text).expect("it parses").steps[0].expect;
         let lines = |maker, protocol| expect.lines_for(&place(maker, protocol)).join("");
         assert_eq!(lines(Maker::Valkey, Protocol::Resp2), "two");

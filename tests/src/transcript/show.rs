@@ -20,9 +20,10 @@ pub fn lines(value: &Value) -> Vec<String> {
         Value::Set(items) => aggregate(items, '~', "(empty set)"),
         Value::Push(items) => aggregate(items, '>', "(empty push)"),
         Value::Map(pairs) => map(pairs, "(empty hash)"),
-        Value::Attribute(pairs) => {
-            let mut out = map(pairs, "(empty attribute)");
-            out.insert(0, "(attribute)".to_owned());
+        Value::Attribute(pairs, value) => {
+            let mut out = vec!["(attribute)".to_owned()];
+            out.extend(map(pairs, "(empty attribute)"));
+            out.extend(lines(value));
             out
         }
         single => vec![line(single)],
