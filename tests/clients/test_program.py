@@ -20,6 +20,12 @@ from servers import Wire, eventually, frame, free_port
 DEBIAN_CONFIG = Path("/etc/redis/redis.conf")
 
 
+@pytest.fixture(autouse=True)
+def program(_program):
+    """Every test here needs the program, also those that start it by themselves."""
+    return _program
+
+
 @pytest.fixture
 def refused(run, tmp_path):
     """Starts the program with a configuration that it must refuse; what it says, and where."""

@@ -97,7 +97,6 @@ def test_with_a_password(launch, tool, run):
 
 
 def test_idle_connections(server, client, tool):
-
     process = subprocess.Popen(
         [tool("redis-benchmark"), "-p", str(server.port), "-I", "-c", "100"],
         stdout=subprocess.DEVNULL,

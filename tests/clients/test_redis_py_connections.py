@@ -37,8 +37,9 @@ def test_an_error_in_the_middle_of_a_pipeline(r):
     assert replies[0] is True and replies[2] == "text" and replies[4] == "end"
     assert isinstance(replies[1], redis.ResponseError)
     assert str(replies[3]).startswith("unknown command 'NOSUCH', with args beginning with: ")
-    with r.pipeline(transaction=False) as p, pytest.raises(redis.ResponseError, match="Command # 2"):
-        p.set("k", "text").incr("k").execute()
+    with r.pipeline(transaction=False) as p:
+        with pytest.raises(redis.ResponseError, match="Command # 2"):
+            p.set("k", "text").incr("k").execute()
     assert r.ping()
 
 
