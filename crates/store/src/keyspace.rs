@@ -158,6 +158,14 @@ impl Keyspace {
         self.shards.iter().map(of_shard).sum()
     }
 
+    /// Bytes of one database's tables, without the entries.
+    pub fn table_bytes(&self, database: usize) -> usize {
+        let of_shard = |shard: &Mutex<Shard>| {
+            shard.lock().databases.get(database).map_or(0, |part| part.table.footprint())
+        };
+        self.shards.iter().map(of_shard).sum()
+    }
+
     /// Marks held by all wheels, stale ones too.
     pub fn wheel_marks(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().wheel.len()).sum()

@@ -121,7 +121,9 @@ fn config_set(cx: &mut Context<'_>) -> Result<Done, Error> {
     };
     engine.host.configure(&old, &new).map_err(refused)?;
     engine.apply_limits(&new).map_err(refused)?;
-    engine.config.store(Arc::new(new));
+    let new = Arc::new(new);
+    engine.config.store(Arc::clone(&new));
+    crate::exec::trim(engine, &new, cx.now);
     cx.ok()
 }
 

@@ -25,8 +25,10 @@ mod counter;
 mod database;
 mod expire;
 mod generic;
+mod info;
 mod latency;
 mod lcs;
+mod memory;
 mod mset;
 mod object;
 mod scan;
@@ -55,6 +57,8 @@ pub const FAMILIES: &[&[Command]] = &[
     connection::ROWS,
     client::ROWS,
     server::ROWS,
+    info::ROWS,
+    memory::ROWS,
     commandlog::ROWS,
     latency::ROWS,
     config::ROWS,
