@@ -10,7 +10,8 @@
 //! outside their temporary directory, and die with their value.
 //!
 //! [`in_process`] is the engine under a virtual clock, [`spawned`] starts servers as processes,
-//! [`oracle`] finds the real ones, [`tcp`] is the client over a socket. The runner is in [`crate::transcript`].
+//! [`oracle`] finds the real ones, [`tcp`] is the client over a socket. The runner is in
+//! [`crate::transcript`].
 
 use std::fmt;
 use std::time::Duration;

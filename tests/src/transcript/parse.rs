@@ -407,8 +407,8 @@ mod tests {
 
     #[test]
     fn directives_below_the_head_hold_for_one_step_or_a_block() {
-        let text = "# head\n!virtual\n\n!oracle valkey>=9.0\n> A\n> B\n!pannier-only {\n> C\n> D\n!}\n\
-                    > E\n";
+        let text = "# head\n!virtual\n\n!oracle valkey>=9.0\n> A\n> B\n\
+                    !pannier-only {\n> C\n> D\n!}\n> E\n";
         let file = parsed(text).expect("it parses");
         assert!(file.gate.virtual_clock);
         let only: Vec<bool> = file.steps.iter().map(|s| s.gate.pannier_only).collect();

@@ -57,8 +57,8 @@ pub fn sorted(value: Value) -> Value {
 fn line(value: &Value) -> String {
     match value {
         Value::Simple(text) if text.is_empty() => "(empty status)".to_owned(),
-        Value::Simple(text) => text.trim_end().to_owned(),
-        Value::Error(text) => format!("(error) {text}").trim_end().to_owned(),
+        Value::Simple(text) => printable(text),
+        Value::Error(text) => format!("(error) {}", printable(text)),
         Value::Integer(n) => format!("(integer) {n}"),
         Value::Bulk(bytes) => quoted(bytes),
         Value::Null => "(nil)".to_owned(),
@@ -70,6 +70,20 @@ fn line(value: &Value) -> String {
         Value::Verbatim(format, text) => format!("(verbatim {format}) {}", quoted(text)),
         _ => String::new(),
     }
+}
+
+/// A line of text without blanks at its end; control characters, which an error may repeat from
+/// the request, as `\xHH`.
+fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.trim_end_matches(' ').chars() {
+        if c.is_control() {
+            out.push_str(&format!("\\x{:02x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn aggregate(items: &[Value], mark: char, empty: &str) -> Vec<String> {
