@@ -1,7 +1,7 @@
 //! The project's own checks and generated pages: `cargo xtask tidy`, `cargo xtask docs`.
 //!
 //! A program of the workspace instead of scripts, so that it runs wherever the project builds and
-//! is tested as the rest is (the pattern is https://github.com/matklad/cargo-xtask). Both verbs
+//! is tested as the rest is (the pattern is <https://github.com/matklad/cargo-xtask>). Both verbs
 //! also run as tests, so that nobody has to remember them.
 //!
 //! Rules: exit status 0 when all is well, 1 when something was found, 2 for a wrong call. Messages

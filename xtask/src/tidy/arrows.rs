@@ -47,7 +47,7 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "crates/server",
-        &["pannier-collections"],
+        &["pannier-collections", "pannier-store"],
         "the server knows no value type: ask the engine for what is needed",
     ),
     (
