@@ -217,7 +217,9 @@ proptest! {
 
     #[test]
     fn any_bytes_are_decoded_or_refused(
-        input in prop::collection::vec(prop::sample::select(b"+-:$*_%~,#(=>|!0123\r\na".to_vec()), 0..60)
+        input in prop::collection::vec(
+            prop::sample::select(b"+-:$*_%~,#(=>|!0123\r\na".to_vec()), 0..60
+        )
     ) {
         if let Ok(Some((_, len))) = decode(&input) {
             prop_assert!(len <= input.len());

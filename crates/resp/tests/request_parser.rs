@@ -115,7 +115,9 @@ proptest! {
 
     #[test]
     fn well_formed_requests_are_read_as_by_redis_protocol(
-        requests in requests(), pieces in prop::collection::vec(1_usize..300, 1..8), max in 1_usize..4
+        requests in requests(),
+        pieces in prop::collection::vec(1_usize..300, 1..8),
+        max in 1_usize..4,
     ) {
         let input = encode(&requests);
         let expected: Vec<_> = oracle(&input).into_iter().map(|(request, _)| request).collect();
@@ -157,7 +159,8 @@ proptest! {
 
 #[test]
 fn a_request_split_at_every_byte_is_the_same_request() {
-    let input = b"*3\r\n$3\r\nSET\r\n$10\r\n0123456789\r\n$0\r\n\r\n\r\nPING a \"b c\"\r\n*0\r\n*1\r\n$4\r\nPING\r\n";
+    let input = b"*3\r\n$3\r\nSET\r\n$10\r\n0123456789\r\n$0\r\n\r\n\r\n\
+        PING a \"b c\"\r\n*0\r\n*1\r\n$4\r\nPING\r\n";
     let expected = whole(input);
     assert_eq!(expected.requests.len(), 3);
     for cut in 1..input.len() {
