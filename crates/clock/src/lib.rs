@@ -98,6 +98,14 @@ impl Clock {
         matches!(self.0, Source::Virtual(_))
     }
 
+    /// Calls `wake` after every later change of a virtual clock; does nothing for the system's,
+    /// whose time passes by itself.
+    pub fn on_change(&self, wake: impl Fn() + Send + Sync + 'static) {
+        if let Source::Virtual(time) = &self.0 {
+            VirtualClock(Arc::clone(time)).on_change(wake);
+        }
+    }
+
     /// Stops the calling thread. Under a virtual clock the clock moves instead: whoever sleeps
     /// wakes up later, and nobody waits.
     #[expect(clippy::disallowed_methods, reason = "the one place that may sleep")]

@@ -1,1 +1,33 @@
-//! The shell around the engine: listeners, connections, workers, signals.
+//! The shell around the engine: sockets, threads, timers, and the server as a whole.
+//!
+//! [`start`] opens the listening sockets and runs an engine behind them until the [`Running`]
+//! server is shut down or dropped. Each worker is a thread with a tokio runtime of its own, and a
+//! connection lives on one worker for life; a control thread accepts, expires keys and keeps house.
+//!
+//! Rules: no command and no value type is known here; what a request means is the engine's
+//! business. No lock is held while waiting. Everything that depends on time asks the one
+//! [`Clock`](pannier_clock::Clock), so that a test can move it.
+//!
+//! Neighbours: `connection` is the path of a request's bytes, `accept` lets clients in, `worker`
+//! holds what connections share, `tasks` is what happens besides. The program is in `pannier`.
+
+mod accept;
+mod connection;
+mod error;
+mod host;
+mod listener;
+mod process;
+mod server;
+mod socket;
+mod tasks;
+mod worker;
+
+pub use error::StartError;
+pub use host::Program;
+pub use server::{Options, Running, Stopper, start};
+
+/// One reading of a clock, as the engine takes it.
+fn now(clock: &pannier_clock::Clock) -> pannier_engine::Now {
+    let pannier_clock::Now { unix_us, mono_us } = clock.now();
+    pannier_engine::Now { unix_us, mono_us }
+}

@@ -1,0 +1,165 @@
+//! What the engine asks of the program around it, answered by this server and its program.
+//!
+//! The engine's [`Host`] is one trait for all that lies outside; here it is answered from the
+//! clock, from the process, and from what only the program knows (its configuration file, its log,
+//! its allocator), which is a [`Program`]. Nothing here blocks for long: freeing large values goes
+//! to the reaper's thread, and a shutdown is only asked for, since its caller is a connection
+//! that the shutdown waits for.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use pannier_clock::Clock;
+use pannier_engine::config::Config;
+use pannier_engine::{Facts, Host, Listener, ShutdownRequest};
+use tokio::sync::{Notify, watch};
+
+use crate::process;
+use crate::tasks::Reaper;
+
+/// What only the program knows. Every answer has a default that suits a server in a library.
+pub trait Program: Send + Sync {
+    /// Path of the configuration file, or empty.
+    fn config_file(&self) -> String {
+        String::new()
+    }
+
+    /// Writes the configuration back to its file.
+    ///
+    /// # Errors
+    /// The text after `ERR `.
+    fn rewrite_config(&self, _config: &Config) -> Result<(), String> {
+        Err("The server is running without a config file".into())
+    }
+
+    /// Puts a changed configuration into effect in the program: the log level.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn configure(&self, _old: &Config, _new: &Config) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Name of the memory allocator.
+    fn allocator(&self) -> &'static str {
+        "libc"
+    }
+
+    /// What the allocator says of itself.
+    fn allocator_stats(&self) -> String {
+        String::new()
+    }
+
+    /// Gives unused memory back to the system.
+    fn purge_memory(&self) {}
+}
+
+/// A program with nothing to say.
+pub(crate) struct NoProgram;
+
+impl Program for NoProgram {}
+
+/// How far the server's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// Finish what was received.
+    Draining,
+    /// Wait for nothing.
+    Leaving,
+}
+
+/// See the module's header.
+pub(crate) struct ShellHost {
+    pub(crate) clock: Clock,
+    pub(crate) program: Arc<dyn Program>,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) expiry: Notify,
+    pub(crate) reaper: Reaper,
+    /// Known once the sockets are open.
+    pub(crate) listening: OnceLock<Listening>,
+}
+
+/// Where the server listens, and with how many threads it serves.
+#[derive(Default)]
+pub(crate) struct Listening {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) port: u16,
+    pub(crate) threads: usize,
+}
+
+impl ShellHost {
+    /// Goes to a later phase; never back.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            *now = phase.max(*now);
+            later
+        });
+    }
+}
+
+impl Host for ShellHost {
+    fn mono_us(&self) -> u64 {
+        self.clock.mono_us()
+    }
+
+    fn wake_expiry(&self) {
+        self.expiry.notify_one();
+    }
+
+    fn shutdown(&self, request: ShutdownRequest) -> Result<(), String> {
+        if request.abort {
+            return Err("No shutdown in progress.".into());
+        }
+        tracing::warn!("User requested shutdown...");
+        self.advance(if request.now { Phase::Leaving } else { Phase::Draining });
+        Ok(())
+    }
+
+    fn facts(&self) -> Facts {
+        let listening = self.listening.get();
+        Facts {
+            config_file: self.program.config_file(),
+            listeners: listening.map(|known| known.listeners.clone()).unwrap_or_default(),
+            port: listening.map_or(0, |known| known.port),
+            threads: listening.map_or(0, |known| known.threads),
+            allocator: self.program.allocator(),
+            allocator_stats: self.program.allocator_stats(),
+            ..process::facts()
+        }
+    }
+
+    fn configure(&self, old: &Config, new: &Config) -> Result<(), String> {
+        if new.maxclients > old.maxclients {
+            process::make_room_for(new.maxclients).map_err(|most| {
+                format!(
+                    "The operating system is not able to handle the specified number of clients, \
+                     try with {most}"
+                )
+            })?;
+        }
+        self.program.configure(old, new)
+    }
+
+    fn rewrite_config(&self, config: &Config) -> Result<(), String> {
+        self.program.rewrite_config(config)
+    }
+
+    fn discard(&self, garbage: Box<dyn Any + Send>) {
+        self.reaper.discard(garbage);
+    }
+
+    fn sleep_us(&self, us: u64) {
+        self.clock.sleep(Duration::from_micros(us));
+    }
+
+    fn purge_memory(&self) {
+        self.program.purge_memory();
+    }
+
+    fn log(&self, line: &str) {
+        tracing::warn!("{line}");
+    }
+}

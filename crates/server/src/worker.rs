@@ -1,0 +1,166 @@
+//! Workers: one thread each, with a runtime of its own, and the connections that live on it.
+//!
+//! A connection is given to the worker that has fewest and stays there for life, so its state is
+//! never shared and its wake-ups stay on one thread. Connections are ordinary tasks of a
+//! current-thread runtime: a `LocalSet` would be a second scheduler around the first. What they
+//! share per worker (a read buffer, the parsed batch, the replies being built) is the [`Scratch`]:
+//! it is only used within one poll, so its lock is never contended, and an idle connection owns
+//! no buffers at all.
+//!
+//! A worker ends when its sender of arrivals is dropped; its runtime then drops what is left.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread::JoinHandle;
+
+use pannier_clock::Clock;
+use pannier_engine::{Engine, Lane, Session};
+use pannier_resp::{Batch, Protocol, Reply};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use crate::connection::Connection;
+use crate::socket::{Kind, Stream};
+
+/// Bytes that one read takes at most.
+pub(crate) const READ_LEN: usize = 64 << 10;
+
+/// An accepted connection on its way to its worker.
+pub(crate) struct Arrival {
+    pub(crate) socket: OwnedFd,
+    pub(crate) kind: Kind,
+    pub(crate) session: Session,
+}
+
+/// What the connections of one worker share.
+pub(crate) struct Worker {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) clock: Clock,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) scratch: Mutex<Scratch>,
+    /// Connections that live here or are on their way.
+    load: AtomicUsize,
+    /// The server is shutting down: finish what was received, then close.
+    draining: AtomicBool,
+    drained: Notify,
+}
+
+/// Buffers that a connection uses while it is polled.
+pub(crate) struct Scratch {
+    pub(crate) read: Vec<u8>,
+    pub(crate) batch: Batch,
+    pub(crate) reply: Reply,
+}
+
+/// A running worker as the acceptor sees it.
+pub(crate) struct Handle {
+    pub(crate) worker: Arc<Worker>,
+    arrivals: mpsc::UnboundedSender<Arrival>,
+}
+
+impl Worker {
+    /// Starts a worker's thread.
+    pub(crate) fn spawn(
+        index: usize,
+        engine: &Arc<Engine>,
+        clock: &Clock,
+    ) -> io::Result<(Handle, JoinHandle<()>)> {
+        let scratch =
+            Scratch { read: Vec::new(), batch: Batch::new(), reply: Reply::new(Protocol::Resp2) };
+        let worker = Arc::new(Self {
+            engine: Arc::clone(engine),
+            clock: clock.clone(),
+            lane: engine.lane(),
+            scratch: Mutex::new(scratch),
+            load: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            drained: Notify::new(),
+        });
+        let (arrivals, received) = mpsc::unbounded_channel();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let name = format!("pannier-worker-{index}");
+        let own = Arc::clone(&worker);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || runtime.block_on(own.receive(received)))?;
+        Ok((Handle { worker, arrivals }, thread))
+    }
+
+    async fn receive(self: Arc<Self>, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
+        while let Some(Arrival { socket, kind, session }) = arrivals.recv().await {
+            let resident = Resident(Arc::clone(&self));
+            match Stream::register(socket, kind) {
+                Ok(stream) => {
+                    drop(tokio::spawn(Connection::new(stream, session, resident)));
+                }
+                Err(error) => tracing::warn!("Cannot register a connection: {error}"),
+            }
+        }
+    }
+
+    /// Whether connections are to finish.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Tells connections to finish; they look when they are next polled.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Waits until no connection is left.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let notified = self.drained.notified();
+            if self.load.load(Relaxed) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// A connection's place on its worker, given back on drop.
+pub(crate) struct Resident(Arc<Worker>);
+
+impl Resident {
+    /// The worker, to keep beside a change of the connection.
+    pub(crate) fn shared(&self) -> Arc<Worker> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl std::ops::Deref for Resident {
+    type Target = Worker;
+
+    fn deref(&self) -> &Worker {
+        &self.0
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        if self.0.load.fetch_sub(1, Relaxed) == 1 {
+            self.0.drained.notify_waiters();
+        }
+    }
+}
+
+impl Handle {
+    /// Number of connections.
+    pub(crate) fn load(&self) -> usize {
+        self.worker.load.load(Relaxed)
+    }
+
+    /// Hands a connection over.
+    pub(crate) fn send(&self, arrival: Arrival) {
+        self.worker.load.fetch_add(1, Relaxed);
+        if self.arrivals.send(arrival).is_err() {
+            // The thread has ended: the socket is closed with the arrival.
+            self.worker.load.fetch_sub(1, Relaxed);
+        }
+    }
+}
