@@ -56,6 +56,10 @@ pub struct Engine {
     pub(crate) active_expire: AtomicBool,
     /// DEBUG PAUSE-CRON.
     pub(crate) cron_paused: AtomicBool,
+    /// DEBUG REPLYBUFFER RESIZING: whether buffers give memory back when they are emptied.
+    pub(crate) reply_resizing: AtomicBool,
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD: from how many bytes on a list's element stands alone.
+    pub(crate) packed_threshold: AtomicUsize,
     pub(crate) peak_bytes: AtomicUsize,
     /// Bytes of the process when nothing was stored yet.
     pub(crate) startup_bytes: AtomicUsize,
@@ -74,7 +78,7 @@ impl Engine {
         let databases = config.databases;
         let keyspace = Keyspace::new(pannier_store::Options { shards, databases, seed, now });
         let mut rng = fastrand::Rng::with_seed(seed);
-        let run_id = (0..40).map(|_| hex_digit(rng.u8(..16))).collect();
+        let run_id = random_id(&mut rng);
         let engine = Self {
             keyspace,
             configuring: Mutex::new(()),
@@ -89,6 +93,8 @@ impl Engine {
             run_id: Mutex::new(run_id),
             active_expire: AtomicBool::new(true),
             cron_paused: AtomicBool::new(false),
+            reply_resizing: AtomicBool::new(true),
+            packed_threshold: AtomicUsize::new(1 << 30),
             peak_bytes: AtomicUsize::new(0),
             startup_bytes: AtomicUsize::new(0),
             rng: Mutex::new(rng),
@@ -182,6 +188,16 @@ impl Engine {
         crate::exec::make_room(self, &config, now);
     }
 
+    /// Whether emptied reply buffers give memory back (DEBUG REPLYBUFFER RESIZING).
+    pub fn reply_resizing(&self) -> bool {
+        self.reply_resizing.load(Relaxed)
+    }
+
+    /// Gives the server another id.
+    pub(crate) fn renew_run_id(&self) {
+        *self.run_id.lock() = random_id(&mut self.rng.lock());
+    }
+
     /// Sums of the statistics since the last reset.
     pub(crate) fn totals(&self) -> Totals {
         self.stats.totals(self.keyspace_stats())
@@ -236,6 +252,11 @@ impl Engine {
         self.peak_bytes.fetch_max(used, Relaxed);
         used
     }
+}
+
+/// 40 random hexadecimal digits.
+fn random_id(rng: &mut fastrand::Rng) -> String {
+    (0..40).map(|_| hex_digit(rng.u8(..16))).collect()
 }
 
 const fn hex_digit(n: u8) -> char {

@@ -16,6 +16,7 @@
 //! Rules: a key outside the opened shards is a bug in the command's row and panics. Changes count
 //! into `dirty`, from which the caller's `settle` works; nothing else is notified from here.
 
+use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_collections::{Entry, NewPayload, Payload};
@@ -386,6 +387,22 @@ impl<'k> View<'k> {
                 }
             }
         }
+    }
+
+    /// How full the opened shards' tables of a database are, in lines of text.
+    pub fn table_report(&self, database: usize) -> String {
+        let mut text = String::from("[Dictionary HT]\n");
+        for (number, shard) in self.guards.as_slice().iter().enumerate() {
+            let Some(part) = shard.databases.get(database) else { continue };
+            let shape = part.table.shape();
+            let _ = write!(
+                text,
+                "Table {number} stats:\n table size: {}\n number of entries: {}\n segments: {}\n \
+                 overflow buckets: {}\n max chain length: {}\n",
+                shape.slots, shape.len, shape.segments, shape.overflow_buckets, shape.longest_chain,
+            );
+        }
+        text
     }
 
     /// Removes every key of one database, or of all, in the opened shards; counts them as changes.

@@ -23,6 +23,7 @@ mod config;
 mod connection;
 mod counter;
 mod database;
+mod debug;
 mod expire;
 mod generic;
 mod info;
@@ -61,6 +62,7 @@ pub const FAMILIES: &[&[Command]] = &[
     memory::ROWS,
     commandlog::ROWS,
     latency::ROWS,
+    debug::ROWS,
     config::ROWS,
 ];
 

@@ -182,7 +182,7 @@ fn within<N: PartialOrd + std::fmt::Display>(number: N, min: N, max: N) -> Resul
 }
 
 /// Bytes of a number with a unit: `1k` is 1000, `1kb` is 1024. No digits at all count as 0.
-fn memory(word: &str) -> Option<u64> {
+pub(crate) fn memory(word: &str) -> Option<u64> {
     let unit_at = word.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
     let (digits, unit) = word.split_at(unit_at);
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {

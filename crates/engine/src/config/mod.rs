@@ -27,6 +27,7 @@ mod tests;
 use std::fmt;
 
 pub use kind::Kind;
+pub(crate) use kind::memory;
 pub use rewrite::rewrite;
 pub use table::{Change, Config, Parameter};
 pub use value::{Allowed, ClientMemory, LogLevel, Mode, OutputLimit, OutputLimits};
