@@ -71,7 +71,10 @@ mod tests {
 
     #[test]
     fn a_class_holds_what_was_asked_and_the_class_below_does_not() {
-        for bytes in (1..70_000).chain([(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (8 << 30) + 24]) {
+        let step = if cfg!(miri) { 97 } else { 1 };
+        for bytes in
+            (1..70_000).step_by(step).chain([(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (8 << 30) + 24])
+        {
             let class = class_of(bytes);
             assert!(size_of_class(class) >= bytes, "{bytes}");
             assert!(class == 1 || size_of_class(class - 1) < bytes, "{bytes}");

@@ -6,26 +6,23 @@
 //!
 //! A mark lies at the level of the highest digit in which its tick differs from the present, in
 //! the slot that the digit names; a tick of another epoch waits in `far`, by epoch. When time
-//! reaches a slot of level 1 or higher, its marks fall to lower levels; those of a slot of level
-//! 0 are due. An occupancy bitmap per level finds the next slot without walking empty ones. With
-//! milliseconds a level 0 slot is 1 ms, and the levels reach 64 ms, 4 s, 4 min, 4.7 h, 12 and 50
-//! days. Next to each mark lie the low 32 bits of its tick: 16 bytes for a mark of 12. A heap
-//! costs O(log n) per mark and cannot drop stale ones; a hashed wheel with rounds looks at every
-//! mark once a turn; a wheel that forgets ticks and rounds up is late by a slot.
+//! reaches a slot of level 1 or higher its marks fall to lower levels; those of a slot of level 0
+//! are due. A bitmap per level finds the next slot without walking empty ones. In milliseconds
+//! the levels reach 64 ms, 4 s, 4 min, 4.7 h, 12 and 50 days. Beside each mark lie the low 32
+//! bits of its tick: 16 bytes for a mark of 12. A heap costs O(log n) a mark, a hashed wheel with
+//! rounds looks at every mark once a turn, a wheel that forgets ticks is late by a slot.
 //!
-//! Cost: `arm` O(1). A mark falls at most six times, and `advance` counts each fall against its
-//! budget just like a mark handed out; when the budget is spent time stands still inside the
-//! slot and goes on from there. A slot is opened by moving its list, so a million marks at one
-//! tick cost no more at once than one. Memory: a level is 3 KiB once used, a list under 300
-//! marks doubles, a longer one grows by 4 KiB.
+//! Cost: `arm` O(1). A mark falls at most six times, and `advance` counts a fall against its
+//! budget like a mark handed out; when the budget is spent time stands still inside the slot. A
+//! slot is opened by moving its list, so a million marks at one tick cost no more at once than
+//! one. Memory: a level is 3 KiB once used; a list doubles up to 256 marks, then adds 4 KiB.
 //!
 //! Rules: every mark in a slot or in `far` has a tick after `time`; `falling` and `ready` hold
 //! what is left of the slot that starts at `time`; `behind` holds what was armed before `time`,
 //! by tick. So nothing is ever due before its tick, even when the clock given steps backwards.
 //! An occupied bit is set exactly when the slot's list is not empty.
-//!
-//! Neighbours: `wheel::list` holds a slot's marks. The store decides what a mark means, and
-//! re-arms those whose key now lives longer. Tests: `tests/wheel.rs`.
+//! Neighbours: `wheel::list` holds a slot's marks; the store gives them meaning and re-arms
+//! those whose key now lives longer. Tests: `tests/wheel.rs`.
 
 mod list;
 
