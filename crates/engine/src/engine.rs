@@ -20,7 +20,7 @@ use crate::logs::Logs;
 use crate::mailbox::Letter;
 use crate::pause::Pause;
 use crate::session::Session;
-use crate::stats::{Lane, Stats, Totals};
+use crate::stats::{Lane, Stats};
 
 /// How to build an engine.
 pub struct Options {
@@ -176,7 +176,7 @@ impl Engine {
             return;
         }
         if self.pace.is_due(now.mono_us) {
-            let totals = self.totals();
+            let totals = self.stats.totals([0; 4]);
             self.pace.add(crate::pace::Sample {
                 mono_us: now.mono_us,
                 executed: totals.executed,
@@ -196,17 +196,6 @@ impl Engine {
     /// Gives the server another id.
     pub(crate) fn renew_run_id(&self) {
         *self.run_id.lock() = random_id(&mut self.rng.lock());
-    }
-
-    /// Sums of the statistics since the last reset.
-    pub(crate) fn totals(&self) -> Totals {
-        self.stats.totals(self.keyspace_stats())
-    }
-
-    /// What the keyspace counted: hits, misses, expired, evicted.
-    pub(crate) fn keyspace_stats(&self) -> [u64; 4] {
-        let stats = self.keyspace.stats();
-        [stats.hits, stats.misses, stats.expired, stats.evicted]
     }
 
     /// How access clocks are recorded under a configuration.

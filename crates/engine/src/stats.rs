@@ -245,7 +245,8 @@ impl Stats {
         lane
     }
 
-    /// Sums since the last reset; `keyspace` is what the store counted since its start.
+    /// Sums since the last reset; `keyspace` is what the store counted since its start: hits,
+    /// misses, expired, evicted.
     pub(crate) fn totals(&self, keyspace: [u64; 4]) -> Totals {
         let mut totals = self.sums();
         totals.subtract(&self.baseline.lock());

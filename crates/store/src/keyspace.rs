@@ -6,16 +6,16 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use pannier_collections::{Shape, Table};
+use pannier_collections::Table;
 use parking_lot::Mutex;
 
 use crate::counters::{Counters, Totals};
-use crate::database::DatabaseInfo;
 use crate::eviction::Pool;
 use crate::hash::{Key, KeyHasher};
+use crate::interest::Watcher;
 use crate::shard::{DATABASES_MAX, Shard, ShardStats};
 use crate::value::Item;
-use crate::{Now, Rules};
+use crate::{Now, Open, Rules};
 
 /// A set of shards is one `u64`.
 const SHARDS_MAX: usize = 64;
@@ -117,89 +117,16 @@ impl Keyspace {
 
     /// Sums of what the shards counted.
     pub fn stats(&self) -> ShardStats {
-        let mut sum = ShardStats::default();
-        for shard in &self.shards {
-            let stats = shard.lock().stats;
-            sum.hits += stats.hits;
-            sum.misses += stats.misses;
-            sum.expired += stats.expired;
-            sum.evicted += stats.evicted;
-        }
-        sum
+        self.open(Open::Nothing, Now::default(), Rules::default()).stats()
     }
 
-    /// What INFO keyspace says of a database.
-    pub fn database_info(&self, database: usize, now: Now) -> DatabaseInfo {
-        let mut info = DatabaseInfo::default();
-        let mut deadlines = 0u128;
-        for shard in &self.shards {
-            if let Some(part) = shard.lock().databases.get(database) {
-                info.keys += part.table.len();
-                info.expires += part.volatile;
-                info.bytes += usize::try_from(part.bytes).unwrap_or(0);
-                deadlines += part.deadlines;
-            }
-        }
-        if info.expires > 0 {
-            let mean = deadlines / info.expires as u128;
-            let left = mean.saturating_sub(u128::from(now.unix_ms()));
-            info.avg_ttl_ms = u64::try_from(left).unwrap_or(u64::MAX);
-        }
-        info
+    /// Takes a watcher's interest in a key back.
+    pub fn unwatch(&self, database: usize, key: &[u8], watcher: &Watcher) {
+        let hash = self.hasher.hash(key);
+        self.shards[self.shard_of(hash)].lock().interest.unwatch(database, key, watcher);
     }
 
-    /// Bytes of the tables and the wheels, without the entries.
-    pub fn overhead(&self) -> usize {
-        let of_shard = |shard: &Mutex<Shard>| {
-            let shard = shard.lock();
-            let tables: usize = shard.databases.iter().map(|part| part.table.footprint()).sum();
-            tables + shard.wheel.footprint()
-        };
-        self.shards.iter().map(of_shard).sum()
-    }
-
-    /// Bytes of one database's tables, without the entries.
-    pub fn table_bytes(&self, database: usize) -> usize {
-        let of_shard = |shard: &Mutex<Shard>| {
-            shard.lock().databases.get(database).map_or(0, |part| part.table.footprint())
-        };
-        self.shards.iter().map(of_shard).sum()
-    }
-
-    /// Marks held by all wheels, stale ones too.
-    pub fn wheel_marks(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().wheel.len()).sum()
-    }
-
-    /// The shapes of a database's tables, one a shard.
-    pub fn shapes(&self, database: usize) -> Vec<Shape> {
-        let of_shard = |shard: &Mutex<Shard>| {
-            shard.lock().databases.get(database).map(|part| part.table.shape())
-        };
-        self.shards.iter().filter_map(of_shard).collect()
-    }
-
-    /// A random live key of a database, with its bytes copied out.
-    pub fn random_key(&self, database: usize, now: Now) -> Option<Vec<u8>> {
-        let start = self.shards[0].lock().rng.usize(..self.shards.len());
-        for step in 0..self.shards.len() {
-            let mut shard = self.shards[(start + step) % self.shards.len()].lock();
-            for _ in 0..100 {
-                let Some(item) = shard.sample(database, false) else { break };
-                if item.deadline().is_none_or(|deadline| deadline > now.unix_ms()) {
-                    return Some(item.key().to_vec());
-                }
-                let bytes = item.key().to_vec();
-                let key = self.key(&bytes);
-                shard.remove(&self.counters, database, key);
-                shard.stats.expired += 1;
-            }
-            self.publish(&mut shard);
-        }
-        None
-    }
-
-    /// The access rules' view of an idle time and a frequency.
+    /// Adds what a shard has grown by to the total.
     pub(crate) fn publish(&self, shard: &mut Shard) {
         if shard.delta != 0 {
             self.counters.bytes.fetch_add(shard.delta, Relaxed);
@@ -214,6 +141,10 @@ impl Keyspace {
             if database.is_some_and(|only| only != index) || part.table.is_empty() {
                 continue;
             }
+            let held = |key: &[u8]| {
+                part.table.find(shard.hasher.hash(key), |item| item.key() == key).is_some()
+            };
+            shard.interest.database_changed(index, held);
             self.counters.release(index, part.table.len());
             shard.delta -= part.bytes;
             part.bytes = 0;

@@ -12,11 +12,13 @@
 //! Neighbours: `collections` below holds the structures; `engine` above holds the commands.
 
 mod access;
+mod census;
 mod counters;
 mod database;
 mod eviction;
 mod expiry;
 mod hash;
+mod interest;
 mod keyspace;
 mod scan;
 mod shard;
@@ -30,8 +32,8 @@ pub use database::DatabaseInfo;
 pub use eviction::{Policy, Room, Scope};
 pub use expiry::Turn;
 pub use hash::Key;
+pub use interest::Watcher;
 pub use keyspace::{Garbage, Keyspace, Options};
-pub use pannier_collections::Shape;
 pub use scan::Cursor;
 pub use shard::ShardStats;
 pub use time::Now;

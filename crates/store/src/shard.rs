@@ -17,6 +17,7 @@ use pannier_collections::Wheel;
 use crate::counters::Counters;
 use crate::database::Database;
 use crate::hash::{Key, KeyHasher};
+use crate::interest::Interest;
 use crate::value::{ARMED, Item};
 
 /// The wheel may hold this many stale marks before a sweep starts.
@@ -82,6 +83,7 @@ pub(crate) struct Shard {
     pub(crate) stats: ShardStats,
     pub(crate) rng: fastrand::Rng,
     pub(crate) hasher: KeyHasher,
+    pub(crate) interest: Interest,
     /// The earliest deadline armed since the last turn of the wheel.
     pub(crate) earliest_armed: u64,
 }
@@ -97,6 +99,7 @@ impl Shard {
             stats: ShardStats::default(),
             rng: fastrand::Rng::with_seed(seed),
             hasher,
+            interest: Interest::default(),
             earliest_armed: u64::MAX,
         }
     }
@@ -112,10 +115,30 @@ impl Shard {
 
     pub(crate) fn swap_databases(&mut self, a: usize, b: usize) {
         self.touch_database(a.max(b));
+        if !self.interest.is_empty() {
+            let there = |key: &[u8]| self.holds(a, key) || self.holds(b, key);
+            self.interest.database_changed(a, there);
+            self.interest.database_changed(b, there);
+        }
         self.databases.swap(a, b);
         let (id_a, id_b) = (self.databases[a].id, self.databases[b].id);
         self.index_of_id[id_a as usize] = a as u32;
         self.index_of_id[id_b as usize] = b as u32;
+    }
+
+    /// Whether a database has a key, expired or not.
+    pub(crate) fn holds(&self, database: usize, key: &[u8]) -> bool {
+        let hash = self.hasher.hash(key);
+        let part = self.databases.get(database);
+        part.is_some_and(|part| part.table.find(hash, |item| item.key() == key).is_some())
+    }
+
+    /// A key has changed: whoever watches it is told.
+    #[inline]
+    pub(crate) fn changed(&self, database: usize, key: &[u8]) {
+        if !self.interest.is_empty() {
+            self.interest.changed(database, key);
+        }
     }
 
     /// The live entry of a key; one past its deadline is removed and not found.
@@ -149,6 +172,7 @@ impl Shard {
         counted: bool,
     ) {
         self.touch_database(database);
+        self.changed(database, item.key());
         if !counted {
             counters.add(database, 1);
         }
@@ -184,6 +208,7 @@ impl Shard {
         let (item, delta) = part.remove(hash, eq, |item| hasher.hash(item.key()))?;
         self.delta += delta;
         counters.release(database, 1);
+        self.changed(database, item.key());
         Some(item)
     }
 
@@ -193,6 +218,9 @@ impl Shard {
         let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) else {
             return;
         };
+        if !self.interest.is_empty() {
+            self.interest.changed(database, key.bytes);
+        }
         let old = item.deadline();
         if old == deadline {
             return;

@@ -23,10 +23,14 @@ use pannier_collections::{Entry, NewPayload, Payload};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::hash::Key;
+use crate::interest::Watcher;
 use crate::keyspace::{Garbage, Keyspace};
 use crate::shard::Shard;
 use crate::value::{self, ARMED, INLINE_MAX, Item, Large, NewValue, Object, RAW, Str, WrongType};
 use crate::{Encoding, Kind, Now, Rules};
+
+/// Expired keys removed in one shard before a random key is looked for in the next.
+const RANDOM_TRIES: usize = 100;
 
 /// Which shards a command needs.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +62,8 @@ pub struct View<'k> {
     guards: Guards<'k>,
     now: Now,
     rules: Rules,
-    /// Room reserved in a database for keys that this command may create.
-    reserved: (usize, usize),
+    /// Room reserved for keys that may be created: by database, how many.
+    reserved: Vec<(usize, usize)>,
     dirty: u64,
     sooner: bool,
 }
@@ -136,7 +140,7 @@ impl Keyspace {
             Open::All => u64::MAX >> (64 - self.shards.len()),
         };
         let guards = Guards::lock(&self.shards, mask);
-        let reserved = (0, 0);
+        let reserved = Vec::new();
         View { keyspace: self, mask, guards, now, rules, reserved, dirty: 0, sooner: false }
     }
 }
@@ -166,6 +170,38 @@ impl<'k> View<'k> {
         let bit = 1u64 << self.keyspace.shard_of(key.hash);
         assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
         &mut self.guards.as_mut_slice()[(self.mask & (bit - 1)).count_ones() as usize]
+    }
+
+    /// How access clocks are recorded.
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// Number of shards.
+    pub(crate) fn shards(&self) -> usize {
+        self.keyspace.shards.len()
+    }
+
+    /// Hands one shard over: the one that is open, or one locked for the moment. A view that
+    /// holds some shards but not all may not ask for another: that could lock out of order.
+    pub(crate) fn with_shard<R>(&mut self, index: usize, work: impl FnOnce(&mut Shard) -> R) -> R {
+        let bit = 1u64 << index;
+        if self.mask & bit != 0 {
+            let at = (self.mask & (bit - 1)).count_ones() as usize;
+            return work(&mut self.guards.as_mut_slice()[at]);
+        }
+        debug_assert_eq!(self.mask, 0, "a shard was locked while others were held");
+        let mut shard = self.keyspace.shards[index].lock();
+        let result = work(&mut shard);
+        self.keyspace.publish(&mut shard);
+        result
+    }
+
+    /// Registers a watcher's interest in a key.
+    pub fn watch(&mut self, database: usize, key: Key<'_>, watcher: &Watcher) {
+        // A key whose deadline has passed is not there: its removal is no change.
+        self.find(database, key);
+        self.shard(key).interest.watch(database, key.bytes, watcher);
     }
 
     fn find(&mut self, database: usize, key: Key<'_>) -> Option<&mut Item> {
@@ -252,7 +288,7 @@ impl<'k> View<'k> {
         }
         let bit = 1u64 << self.keyspace.shard_of(key.hash);
         let at = (self.mask & (bit - 1)).count_ones() as usize;
-        let Shard { databases, delta, .. } = &mut *self.guards.as_mut_slice()[at];
+        let Shard { databases, delta, interest, .. } = &mut *self.guards.as_mut_slice()[at];
         let part = &mut databases[database];
         let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) else {
             return Ok(None);
@@ -260,6 +296,9 @@ impl<'k> View<'k> {
         Str::of(item)?;
         let before = value::footprint(item);
         let dirty = &mut self.dirty;
+        if !interest.is_empty() {
+            interest.changed(database, key.bytes);
+        }
         Ok(Some(Edit { item, part_bytes: &mut part.bytes, delta, dirty, before }))
     }
 
@@ -279,6 +318,7 @@ impl<'k> View<'k> {
             return;
         }
         let shard = self.shard(key);
+        shard.changed(database, key.bytes);
         let part = &mut shard.databases[database];
         if let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) {
             let before = value::footprint(item) as isize;
@@ -314,8 +354,11 @@ impl<'k> View<'k> {
 
     fn insert(&mut self, database: usize, key: Key<'_>, item: Item) {
         let deadline = item.deadline();
-        let counted = self.reserved.0 == database && self.reserved.1 > 0;
-        self.reserved.1 -= usize::from(counted);
+        let room = self.reserved.iter_mut().find(|(at, left)| *at == database && *left > 0);
+        let counted = room.is_some();
+        if let Some((_, left)) = room {
+            *left -= 1;
+        }
         let counters = &self.keyspace.counters;
         self.shard(key).insert(counters, database, key.hash, item, counted);
         if let Some(deadline) = deadline {
@@ -374,6 +417,28 @@ impl<'k> View<'k> {
             item = renamed;
         }
         self.insert(database, key, item);
+    }
+
+    /// A random live key of a database.
+    pub fn random_key(&mut self, database: usize) -> Option<Vec<u8>> {
+        let now_ms = self.now.unix_ms();
+        let keyspace = self.keyspace;
+        let shards = keyspace.shards.len();
+        let start = self.with_shard(0, |shard| shard.rng.usize(..shards));
+        (0..shards).find_map(|step| {
+            self.with_shard((start + step) % shards, |shard| {
+                for _ in 0..RANDOM_TRIES {
+                    let item = shard.sample(database, false)?;
+                    let bytes = item.key().to_vec();
+                    if item.deadline().is_none_or(|deadline| deadline > now_ms) {
+                        return Some(bytes);
+                    }
+                    shard.remove(&keyspace.counters, database, keyspace.key(&bytes));
+                    shard.stats.expired += 1;
+                }
+                None
+            })
+        })
     }
 
     /// Visits every live entry of a database in the opened shards.
@@ -444,7 +509,9 @@ impl<'k> View<'k> {
         use crate::counters::Full;
         match self.keyspace.counters.reserve(database, n) {
             Ok(()) => {
-                self.reserved = (database, n);
+                if n > 0 {
+                    self.reserved.push((database, n));
+                }
                 Ok(())
             }
             Err(Full::Database { over }) => Err((Some(database), over)),
@@ -455,8 +522,9 @@ impl<'k> View<'k> {
 
 impl Drop for View<'_> {
     fn drop(&mut self) {
-        let (database, unused) = self.reserved;
-        self.keyspace.counters.release(database, unused);
+        for (database, unused) in self.reserved.drain(..) {
+            self.keyspace.counters.release(database, unused);
+        }
         let mut grown = 0;
         for shard in self.guards.as_mut_slice() {
             grown += std::mem::take(&mut shard.delta);

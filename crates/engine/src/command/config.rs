@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::row::{Command, Context, Done, Flags, Group, flags};
+use super::row::{Command, Context, Done, Flags, Group, Opens, flags};
 use crate::config::{Config, find};
 use crate::error::Error;
 
@@ -54,6 +54,7 @@ const CONFIG_HELP: Command = Command {
 
 const CONFIG_RESETSTAT: Command = Command {
     name: "config|resetstat",
+    opens: Opens::Each,
     since: "2.0.0",
     group: Group::Server,
     arity: 2,
@@ -121,10 +122,9 @@ fn config_set(cx: &mut Context<'_>) -> Result<Done, Error> {
     };
     engine.host.configure(&old, &new).map_err(refused)?;
     engine.apply_limits(&new).map_err(refused)?;
-    let new = Arc::new(new);
-    engine.config.store(Arc::clone(&new));
-    crate::exec::trim(engine, &new, cx.now);
-    cx.ok()
+    engine.config.store(Arc::new(new));
+    cx.reply.ok();
+    Ok(Done::Trim)
 }
 
 /// The first of the parameters that a change of configuration really changed.
@@ -135,7 +135,8 @@ fn culprit(pairs: &[(&[u8], &[u8])], old: &Config, new: &Config) -> &'static str
 }
 
 fn config_resetstat(cx: &mut Context<'_>) -> Result<Done, Error> {
-    cx.engine.stats.reset(cx.engine.keyspace_stats());
+    let stats = cx.view.stats();
+    cx.engine.stats.reset([stats.hits, stats.misses, stats.expired, stats.evicted]);
     cx.ok()
 }
 

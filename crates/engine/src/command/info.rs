@@ -9,9 +9,9 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
 
-use pannier_store::Now;
+use pannier_store::{DatabaseInfo, Now};
 
-use super::row::{Command, Context, Done, Group, categories, flags};
+use super::row::{Command, Context, Done, Group, Opens, categories, flags};
 use crate::args::is;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -25,6 +25,7 @@ pub(super) const ROWS: &[Command] = &[INFO];
 
 const INFO: Command = Command {
     name: "info",
+    opens: Opens::Each,
     since: "1.0.0",
     group: Group::Server,
     arity: -1,
@@ -49,6 +50,12 @@ struct Picture<'a> {
     clients: usize,
     largest_query: usize,
     largest_output: usize,
+    /// Bytes of tables and wheels, and the marks in the wheels.
+    overhead: usize,
+    wheel_marks: usize,
+    watched_keys: usize,
+    /// The databases that have keys.
+    databases: Vec<(usize, DatabaseInfo)>,
 }
 
 /// The text being written.
@@ -103,7 +110,8 @@ const SECTIONS: &[Section] = &[
 ];
 
 fn info(cx: &mut Context<'_>) -> Result<Done, Error> {
-    let named = |name: &str| cx.args.iter().skip(1).any(|word| is(word, name));
+    let args = cx.args;
+    let named = |name: &str| args.iter().skip(1).any(|word| is(word, name));
     let bare = cx.args.len() == 1;
     let (default, all) = (bare || named("default"), named("all"));
     let everything = named("everything");
@@ -116,7 +124,7 @@ fn info(cx: &mut Context<'_>) -> Result<Done, Error> {
                 Shown::Modules => default,
             }
     };
-    let picture = Picture::take(cx.engine, cx.config, cx.now);
+    let picture = Picture::take(cx);
     let mut lines = Lines(String::with_capacity(8192));
     for (name, _, write) in SECTIONS.iter().filter(wanted) {
         if !lines.0.is_empty() {
@@ -130,14 +138,21 @@ fn info(cx: &mut Context<'_>) -> Result<Done, Error> {
 }
 
 impl<'a> Picture<'a> {
-    fn take(engine: &'a Engine, config: &'a Config, now: Now) -> Self {
+    fn take(cx: &mut Context<'a>) -> Self {
+        let Context { engine, config, now, .. } = *cx;
         let all = engine.clients.all();
+        let stats = cx.view.stats();
+        let used = (0..engine.keyspace.databases()).filter(|db| engine.keyspace.len(*db) > 0);
         Self {
             engine,
             config,
             now,
             facts: engine.host.facts(),
-            totals: engine.totals(),
+            totals: engine.stats.totals([stats.hits, stats.misses, stats.expired, stats.evicted]),
+            overhead: cx.view.overhead(),
+            wheel_marks: cx.view.wheel_marks(),
+            watched_keys: cx.view.watched_keys(),
+            databases: used.map(|db| (db, cx.view.database_info(db))).collect(),
             clients: all.iter().map(|client| client.memory()).sum(),
             largest_query: all.iter().map(|one| one.query_len.load(Relaxed)).max().unwrap_or(0),
             largest_output: all.iter().map(|one| one.output_len.load(Relaxed)).max().unwrap_or(0),
@@ -199,12 +214,12 @@ fn clients(picture: &Picture<'_>, lines: &mut Lines) {
             "pubsub_clients",
             "watching_clients",
             "clients_in_timeout_table",
-            "total_watched_keys",
             "total_blocking_keys",
             "total_blocking_keys_on_nokey",
         ],
         0,
     );
+    lines.add("total_watched_keys", picture.watched_keys);
     let pause = engine.pause.active(now.unix_ms());
     let actions = match pause {
         None => "none",
@@ -222,7 +237,7 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
     let used = engine.used_memory();
     let peak = engine.peak_bytes.load(Relaxed);
     let startup = engine.startup_bytes.load(Relaxed);
-    let overhead = startup + engine.keyspace.overhead() + picture.clients;
+    let overhead = startup + picture.overhead + picture.clients;
     let dataset = used.saturating_sub(overhead);
     let share = |part: usize, whole: usize| part as f64 * 100.0 / whole.max(1) as f64;
     lines.human("used_memory", used);
@@ -316,7 +331,7 @@ fn stats(picture: &Picture<'_>, lines: &mut Lines) {
     lines.each(&["reply_buffer_shrinks", "reply_buffer_expands"], 0);
     lines.add("acl_access_denied_auth", totals.auth_failures);
     lines.each(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"], 0);
-    lines.add("wheel_marks", engine.keyspace.wheel_marks());
+    lines.add("wheel_marks", picture.wheel_marks);
 }
 
 fn replication(picture: &Picture<'_>, lines: &mut Lines) {
@@ -381,15 +396,10 @@ fn latencystats(picture: &Picture<'_>, lines: &mut Lines) {
 }
 
 fn keyspace(picture: &Picture<'_>, lines: &mut Lines) {
-    let Picture { engine, config, now, .. } = picture;
-    for database in 0..engine.keyspace.databases() {
-        if engine.keyspace.len(database) == 0 {
-            continue;
-        }
-        let info = engine.keyspace.database_info(database, *now);
+    for (database, info) in &picture.databases {
         let mut text =
             format!("keys={},expires={},avg_ttl={}", info.keys, info.expires, info.avg_ttl_ms);
-        let limit = config.db_maxentries.iter().rev().find(|(index, _)| *index == database);
+        let limit = picture.config.db_maxentries.iter().rev().find(|(index, _)| index == database);
         if let Some((_, max)) = limit
             && *max > 0
         {

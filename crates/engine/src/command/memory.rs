@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use pannier_resp::Reply;
 
 use super::keys::{KeySpec, access};
-use super::row::{Command, Context, Done, Group, flags};
+use super::row::{Command, Context, Done, Group, Opens, flags};
 use crate::args::{Options, integer, is};
 use crate::error::Error;
 
@@ -93,6 +93,7 @@ const MEMORY_PURGE: Command = Command {
 
 const MEMORY_STATS: Command = Command {
     name: "memory|stats",
+    opens: Opens::Each,
     since: "4.0.0",
     group: Group::Server,
     arity: 2,
@@ -146,7 +147,7 @@ fn memory_stats(cx: &mut Context<'_>) -> Result<Done, Error> {
     let used = engine.used_memory();
     let peak = engine.peak_bytes.load(Relaxed);
     let startup = engine.startup_bytes.load(Relaxed);
-    let tables = engine.keyspace.overhead();
+    let tables = cx.view.overhead();
     let clients: usize = engine.clients.all().iter().map(|client| client.memory()).sum();
     let overhead = startup + tables + clients;
     let keys = engine.keyspace.totals().entries;
@@ -182,7 +183,7 @@ fn memory_stats(cx: &mut Context<'_>) -> Result<Done, Error> {
     cx.reply.map(before.len() + databases.len() + after.len());
     lines(cx.reply, &before);
     for database in databases {
-        let bytes = engine.keyspace.table_bytes(database);
+        let bytes = cx.view.table_bytes(database);
         cx.reply.bulk(format!("db.{database}").as_bytes());
         cx.reply.map(2);
         lines(

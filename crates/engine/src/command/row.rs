@@ -22,6 +22,8 @@ pub type Handler = fn(&mut Context<'_>) -> Result<Done, Error>;
 pub enum Done {
     /// The reply is written.
     Replied,
+    /// The reply is written; limits may have been lowered, so evict what is over them.
+    Trim,
     /// Close the connection after what was replied is written.
     Close,
 }
@@ -205,7 +207,9 @@ pub mod categories {
 pub enum Opens {
     /// Those of the keys at its key positions.
     Keys,
-    /// All of them (KEYS, FLUSHALL, SWAPDB).
+    /// All of them, one after the other (SCAN, INFO); all at once inside a transaction.
+    Each,
+    /// All of them at once (KEYS, FLUSHALL, SWAPDB).
     Everything,
 }
 

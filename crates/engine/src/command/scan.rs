@@ -8,7 +8,6 @@ use pannier_store::Cursor;
 
 use super::row::{Command, Context, Done, Group, Opens, categories, flags};
 use crate::args::{Options, integer, is};
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::glob;
 
@@ -36,6 +35,7 @@ const KEYS: Command = Command {
 
 const SCAN: Command = Command {
     name: "scan",
+    opens: Opens::Each,
     since: "2.8.0",
     group: Group::Generic,
     arity: -2,
@@ -51,6 +51,7 @@ const SCAN: Command = Command {
 
 const RANDOMKEY: Command = Command {
     name: "randomkey",
+    opens: Opens::Each,
     since: "1.0.0",
     group: Group::Generic,
     arity: 1,
@@ -137,11 +138,10 @@ fn cursor(text: &[u8]) -> Result<Cursor, Error> {
 fn scan(cx: &mut Context<'_>) -> Result<Done, Error> {
     let cursor = cursor(cx.arg(1))?;
     let options = ScanOptions::parse(Options::new(cx.args, 2))?;
-    let rules = Engine::rules(cx.config, false);
-    let (db, now) = (cx.db(), cx.now);
+    let db = cx.db();
     let mut found: Vec<u8> = Vec::new();
     let mut ends: Vec<usize> = Vec::new();
-    let next = cx.engine.keyspace.scan(db, cursor, options.count, (now, rules), |key, entry| {
+    let next = cx.view.scan(db, cursor, options.count, |key, entry| {
         let fits = options.pattern.is_none_or(|pattern| glob::matches(pattern, key, true))
             && options.kind.is_none_or(|kind| entry.kind().name() == kind);
         if fits {
@@ -161,7 +161,8 @@ fn scan(cx: &mut Context<'_>) -> Result<Done, Error> {
 }
 
 fn randomkey(cx: &mut Context<'_>) -> Result<Done, Error> {
-    match cx.engine.keyspace.random_key(cx.db(), cx.now) {
+    let db = cx.db();
+    match cx.view.random_key(db) {
         None => cx.reply.null(),
         Some(key) => cx.reply.bulk(&key),
     }

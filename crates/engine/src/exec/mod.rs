@@ -11,7 +11,7 @@ mod gate;
 mod open;
 mod settle;
 
-pub(crate) use open::{make_room, trim};
+pub(crate) use open::make_room;
 
 use pannier_resp::{Args, Batch, Reply};
 use pannier_store::Now;
@@ -125,6 +125,10 @@ fn execute(
     };
     let failed = match outcome {
         Ok(Done::Replied) => false,
+        Ok(Done::Trim) => {
+            open::trim(engine, &engine.config.load(), now);
+            false
+        }
         Ok(Done::Close) => {
             session.closing = true;
             false
