@@ -1,0 +1,88 @@
+//! Servers inside a process: several at once, under a clock of the test's own, gone when dropped.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use pannier::{Clock, Config, Error, Server};
+
+fn ask(server: &Server, request: &str, reply: &str) {
+    let mut client = TcpStream::connect(server.addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    client.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+    let mut found = vec![0; reply.len()];
+    client.read_exact(&mut found).unwrap();
+    assert_eq!(String::from_utf8_lossy(&found), reply);
+}
+
+#[test]
+fn two_servers_in_one_process_do_not_know_each_other() {
+    let first = Server::builder().start().unwrap();
+    let second = Server::builder().directive("databases", "2").start().unwrap();
+    assert_ne!(first.port(), second.port());
+    ask(&first, "SET key value", "+OK\r\n");
+    ask(&first, "EXISTS key", ":1\r\n");
+    ask(&second, "EXISTS key", ":0\r\n");
+    ask(&second, "SELECT 2", "-ERR DB index is out of range\r\n");
+    ask(&first, "SELECT 2", "+OK\r\n");
+}
+
+#[test]
+fn dropping_a_server_stops_it_and_its_address_is_free_again() {
+    let server = Server::builder().start().unwrap();
+    let addr = server.addr().unwrap();
+    ask(&server, "PING", "+PONG\r\n");
+    drop(server);
+    assert!(TcpStream::connect(addr).is_err());
+    let again = Server::builder().port(addr.port()).start().unwrap();
+    assert_eq!(again.addr(), Some(addr));
+    again.stop();
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn a_virtual_clock_rules_everything() {
+    let (clock, hand) = Clock::virtual_at(1_700_000_000_000);
+    let server = Server::builder().clock(clock).start().unwrap();
+    ask(&server, "TIME", "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n");
+    ask(&server, "SET key value EX 100", "+OK\r\n");
+    hand.advance(Duration::from_millis(99_999));
+    ask(&server, "PTTL key", ":1\r\n");
+    hand.advance(Duration::from_millis(1));
+    ask(&server, "GET key", "$-1\r\n");
+}
+
+#[test]
+fn what_is_wrong_is_said_at_the_start_and_names_the_directive() {
+    let error = Server::builder().directive("no-such", "1").start().err().unwrap();
+    assert!(matches!(&error, Error::Directive { name, .. } if name == "no-such"));
+    assert_eq!(error.to_string(), "no-such: Bad directive or wrong number of arguments");
+    let error = Server::builder().directive("bind", "not-an-address").start().err().unwrap();
+    assert!(matches!(error, Error::Start(_)), "{error}");
+}
+
+#[test]
+fn a_server_may_have_a_unix_socket_only() {
+    let path = std::env::temp_dir().join(format!("pannier-embedded-{}.sock", std::process::id()));
+    let server = Server::builder().without_tcp().unix_socket(&path).start().unwrap();
+    assert_eq!((server.addr(), server.port()), (None, 0));
+    assert_eq!(server.unix_socket(), Some(path.as_path()));
+    let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    client.write_all(b"PING\r\n").unwrap();
+    let mut reply = [0; 7];
+    client.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b"+PONG\r\n");
+    drop(server);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_whole_configuration_can_be_given_and_a_server_can_be_sent_to_another_thread() {
+    let config = Config { port: 0, maxclients: 7, ..Config::default() };
+    let server = Server::builder().config(config).threads(3).start().unwrap();
+    std::thread::spawn(move || {
+        ask(&server, "CONFIG GET maxclients", "*2\r\n$10\r\nmaxclients\r\n$1\r\n7\r\n");
+    })
+    .join()
+    .unwrap();
+}
