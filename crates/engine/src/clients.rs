@@ -73,6 +73,10 @@ pub struct Client {
     pub(crate) last_seen_ms: AtomicU64,
     /// Id of the last command (see `command::Table`), -1 before the first.
     pub(crate) last_command: AtomicI32,
+    /// Commands queued by MULTI, -1 outside a transaction.
+    pub(crate) queued: AtomicI32,
+    /// Keys watched.
+    pub(crate) watched: AtomicUsize,
     pub(crate) no_evict: AtomicBool,
     pub(crate) no_touch: AtomicBool,
     pub(crate) closing: AtomicBool,
@@ -144,6 +148,8 @@ impl Clients {
             protocol: AtomicU32::new(2),
             last_seen_ms: AtomicU64::new(now_ms),
             last_command: AtomicI32::new(-1),
+            queued: AtomicI32::new(-1),
+            watched: AtomicUsize::new(0),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -169,10 +175,6 @@ impl Clients {
 
     pub(crate) fn len(&self) -> usize {
         self.connected.load(Relaxed)
-    }
-
-    pub(crate) fn find(&self, id: u64) -> Option<Arc<Client>> {
-        self.map.lock().get(&id).cloned()
     }
 
     /// All clients, in ascending order of id.

@@ -29,6 +29,7 @@ mod pace;
 mod pause;
 mod session;
 mod stats;
+mod transaction;
 
 pub use clients::{Client, ConnectionInfo, Transport};
 pub use engine::{Engine, Options};

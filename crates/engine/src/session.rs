@@ -10,9 +10,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use pannier_resp::Protocol;
 
 use crate::clients::Client;
+use crate::command::Command;
 use crate::engine::Engine;
 use crate::mailbox::Mailbox;
 use crate::stats::Lane;
+use crate::transaction::{Queue, Watches};
 
 /// CLIENT REPLY.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,9 @@ pub struct Session {
     pub(crate) local: bool,
     pub(crate) reply_mode: ReplyMode,
     pub(crate) closing: bool,
+    /// What MULTI opened, if it did.
+    pub(crate) queue: Option<Queue>,
+    pub(crate) watches: Watches,
 }
 
 impl Session {
@@ -59,6 +64,8 @@ impl Session {
             local,
             reply_mode: ReplyMode::On,
             closing: false,
+            queue: None,
+            watches: Watches::default(),
         }
     }
 
@@ -93,6 +100,12 @@ impl Session {
         &self.lane
     }
 
+    /// Whether a command is queued now instead of run.
+    pub(crate) fn queues(&self, command: &Command) -> bool {
+        let runs = ["exec", "discard", "multi", "watch", "quit", "reset"];
+        self.queue.is_some() && !runs.contains(&command.name)
+    }
+
     /// Whether its reads leave access clocks alone (CLIENT NO-TOUCH).
     pub(crate) fn no_touch(&self) -> bool {
         self.client.no_touch.load(Relaxed)
@@ -114,6 +127,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        std::mem::take(&mut self.watches).forget(&self.engine);
         self.engine.clients.disconnect(self.client.id);
     }
 }

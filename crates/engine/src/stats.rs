@@ -266,13 +266,6 @@ impl Stats {
         *self.keyspace_baseline.lock() = keyspace;
     }
 
-    /// Forgets the recorded durations of one command; whether there were any.
-    pub(crate) fn reset_latency(&self, id: u16) {
-        let sums = self.sums();
-        let id = usize::from(id);
-        self.baseline.lock().commands[id].histogram.clone_from(&sums.commands[id].histogram);
-    }
-
     fn sums(&self) -> Totals {
         let mut sums =
             Totals { commands: vec![CommandTotals::default(); self.commands], ..Totals::default() };

@@ -400,7 +400,7 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
     let _ = write!(
         line,
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} capa= db={} sub=0 \
-         psub=0 ssub=0 multi=-1 watch=0 qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+         psub=0 ssub=0 multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
          obl=0 oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir=-1 resp={} \
          lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
         client.id,
@@ -410,6 +410,8 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
         labels.name,
         flag_letters(client),
         client.database.load(Relaxed),
+        client.queued.load(Relaxed),
+        client.watched.load(Relaxed),
         client.query_len.load(Relaxed),
         client.query_free.load(Relaxed),
         client.output_chunks.load(Relaxed),
@@ -432,6 +434,7 @@ pub(super) fn flag_letters(client: &Client) -> String {
     let mut letters = String::new();
     for (set, letter) in [
         (client.blocked.load(Relaxed), 'b'),
+        (client.queued.load(Relaxed) >= 0, 'x'),
         (client.closing.load(Relaxed), 'c'),
         (client.transport == Transport::Unix, 'U'),
         (client.no_evict.load(Relaxed), 'e'),

@@ -259,6 +259,7 @@ fn select(cx: &mut Context<'_>) -> Result<Done, Error> {
 }
 
 fn reset(cx: &mut Context<'_>) -> Result<Done, Error> {
+    cx.session.discard(cx.engine);
     cx.session.select(0);
     cx.session.set_protocol(Protocol::Resp2);
     cx.reply.set_protocol(Protocol::Resp2);

@@ -54,6 +54,7 @@ struct Picture<'a> {
     overhead: usize,
     wheel_marks: usize,
     watched_keys: usize,
+    watching: usize,
     /// The databases that have keys.
     databases: Vec<(usize, DatabaseInfo)>,
 }
@@ -151,6 +152,7 @@ impl<'a> Picture<'a> {
             totals: engine.stats.totals([stats.hits, stats.misses, stats.expired, stats.evicted]),
             overhead: cx.view.overhead(),
             wheel_marks: cx.view.wheel_marks(),
+            watching: all.iter().filter(|one| one.watched.load(Relaxed) > 0).count(),
             watched_keys: cx.view.watched_keys(),
             databases: used.map(|db| (db, cx.view.database_info(db))).collect(),
             clients: all.iter().map(|client| client.memory()).sum(),
@@ -212,13 +214,13 @@ fn clients(picture: &Picture<'_>, lines: &mut Lines) {
             "blocked_clients",
             "tracking_clients",
             "pubsub_clients",
-            "watching_clients",
             "clients_in_timeout_table",
             "total_blocking_keys",
             "total_blocking_keys_on_nokey",
         ],
         0,
     );
+    lines.add("watching_clients", picture.watching);
     lines.add("total_watched_keys", picture.watched_keys);
     let pause = engine.pause.active(now.unix_ms());
     let actions = match pause {

@@ -16,6 +16,9 @@ pub(crate) mod row;
 mod table;
 
 // Families. Each exports `ROWS`.
+mod bitfield;
+mod bitmap;
+mod bitop;
 mod client;
 mod client_filter;
 mod commandlog;
@@ -36,6 +39,7 @@ mod scan;
 mod server;
 mod string;
 mod substring;
+mod transaction;
 
 pub use keys::{Access, Begin, Find, KeySpec};
 pub use row::{
@@ -50,6 +54,9 @@ pub const FAMILIES: &[&[Command]] = &[
     counter::ROWS,
     substring::ROWS,
     lcs::ROWS,
+    bitmap::ROWS,
+    bitop::ROWS,
+    bitfield::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,
@@ -64,6 +71,7 @@ pub const FAMILIES: &[&[Command]] = &[
     latency::ROWS,
     debug::ROWS,
     config::ROWS,
+    transaction::ROWS,
 ];
 
 /// All top-level rows.

@@ -24,6 +24,8 @@ pub enum Done {
     Replied,
     /// The reply is written; limits may have been lowered, so evict what is over them.
     Trim,
+    /// Run the session's queue (EXEC).
+    RunQueue,
     /// Close the connection after what was replied is written.
     Close,
 }
@@ -41,6 +43,8 @@ pub enum Group {
     Server,
     /// Strings.
     String,
+    /// Transactions.
+    Transactions,
 }
 
 impl Group {
@@ -52,6 +56,7 @@ impl Group {
             Self::Generic => "generic",
             Self::Server => "server",
             Self::String => "string",
+            Self::Transactions => "transactions",
         }
     }
 }

@@ -66,12 +66,26 @@ pub(super) fn check(
     if !session.authenticated && !command.is(flags::NO_AUTH) {
         return Verdict::Refused(Error::NO_AUTH);
     }
+    if session.queue.is_some() && command.is(flags::NO_MULTI) {
+        return Verdict::Refused(Error::text(format!(
+            "ERR Command '{}' not allowed inside a transaction",
+            command.name
+        )));
+    }
     match engine.pause.active(now.unix_ms()) {
         None => Verdict::Pass,
-        Some((Held::Writes, _)) if !command.is(flags::WRITE) => Verdict::Pass,
+        Some((Held::Writes, _)) if !writes(session, command) => Verdict::Pass,
         // What ends a pause, or only concerns the connection, is never held back.
         Some(_) if command.name.starts_with("client|") => Verdict::Pass,
         Some((_, until_ms)) => Verdict::Held(until_ms),
+    }
+}
+
+/// Whether a command may write: EXEC does when its queue does, and what is queued does not yet.
+fn writes(session: &Session, command: &Command) -> bool {
+    match &session.queue {
+        Some(queue) => command.name == "exec" && queue.writes(),
+        None => command.is(flags::WRITE),
     }
 }
 

@@ -9,16 +9,20 @@
 
 mod gate;
 mod open;
+mod queue;
 mod settle;
 
 pub(crate) use open::make_room;
 
-use pannier_resp::{Args, Batch, Reply};
+use pannier_resp::{Args, Batch, OwnedArgs, Reply};
 use pannier_store::Now;
 
-use crate::command::{Context, Done};
+use crate::command::{Context, Done, Resolved, flags};
+use crate::config::Config;
 use crate::engine::Engine;
+use crate::error::Error;
 use crate::session::{ReplyMode, Session};
+use crate::transaction::Queued;
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,59 +93,87 @@ fn execute(
     if session.reply_mode == ReplyMode::SkipNext {
         session.reply_mode = ReplyMode::Skip;
     }
-    let found = match gate::find(engine, args) {
-        Ok(found) => found,
+    let step = match gate::find(engine, args) {
         Err(error) => {
             settle::refused(session, None, &error, reply);
-            settle::silence(session, mark, reply);
-            return Step::Done;
+            Step::Done
         }
+        Ok(found) => match gate::check(engine, &config, session, found.command, now) {
+            gate::Verdict::Pass if session.queues(found.command) => {
+                enqueue(engine, &config, session, (found, args), (reply, now));
+                Step::Done
+            }
+            gate::Verdict::Pass => {
+                perform(engine, &config, session, (found, args), (reply, now));
+                Step::Done
+            }
+            gate::Verdict::Held(until_ms) => Step::Held(until_ms),
+            gate::Verdict::Refused(error) => {
+                settle::refused(session, Some(found.id), &error, reply);
+                Step::Done
+            }
+        },
     };
-    match gate::check(engine, &config, session, found.command, now) {
-        gate::Verdict::Pass => {}
-        gate::Verdict::Held(until_ms) => return Step::Held(until_ms),
-        gate::Verdict::Refused(error) => {
-            settle::refused(session, Some(found.id), &error, reply);
-            settle::silence(session, mark, reply);
-            return Step::Done;
-        }
+    settle::silence(session, mark, reply);
+    step
+}
+
+/// Puts a request into the transaction's queue.
+fn enqueue(
+    engine: &Engine,
+    config: &Config,
+    session: &mut Session,
+    (found, args): (Resolved, Args<'_>),
+    (reply, now): (&mut Reply, Now),
+) {
+    let denied =
+        config.maxmemory > 0 && found.command.is(flags::DENYOOM) && !make_room(engine, config, now);
+    if denied {
+        return settle::refused(session, Some(found.id), &Error::OOM, reply);
     }
+    settle::seen(session, found.id, now);
+    if let Some(queue) = &mut session.queue {
+        queue.commands.push(Queued { found, args: OwnedArgs::new(args.iter()) });
+    }
+    session.publish_transaction();
+    reply.simple("QUEUED");
+}
+
+/// Opens the keys of a request, runs its handler, and settles what follows.
+fn perform(
+    engine: &Engine,
+    config: &Config,
+    session: &mut Session,
+    (found, args): (Resolved, Args<'_>),
+    (reply, now): (&mut Reply, Now),
+) {
+    let mark = reply.mark();
     let started = engine.host.mono_us();
     settle::seen(session, found.id, now);
-    let opened = open::open(engine, &config, session, found.command, args, now);
-    let (outcome, dirty, sooner) = match opened {
-        Err(error) => {
-            settle::refused(session, Some(found.id), &error, reply);
-            settle::silence(session, mark, reply);
-            return Step::Done;
-        }
-        Ok(view) => {
-            let command = found.command;
-            let mut cx =
-                Context { engine, config: &config, session, command, args, view, reply, now };
-            let outcome = (command.handler)(&mut cx);
-            (outcome, cx.view.dirty(), cx.view.sooner())
-        }
-    };
-    let failed = match outcome {
-        Ok(Done::Replied) => false,
-        Ok(Done::Trim) => {
-            open::trim(engine, &engine.config.load(), now);
-            false
-        }
-        Ok(Done::Close) => {
-            session.closing = true;
-            false
-        }
+    let (mut outcome, dirty, sooner) =
+        match open::open(engine, config, session, found.command, args, now) {
+            Err(error) => return settle::refused(session, Some(found.id), &error, reply),
+            Ok(view) => {
+                let command = found.command;
+                let mut cx = Context { engine, config, session, command, args, view, reply, now };
+                let outcome = (command.handler)(&mut cx);
+                (outcome, cx.view.dirty(), cx.view.sooner())
+            }
+        };
+    if outcome == Ok(Done::RunQueue) {
+        outcome = queue::run(engine, config, session, reply, now);
+    }
+    match &outcome {
+        Ok(Done::Replied | Done::RunQueue) => {}
+        Ok(Done::Trim) => open::trim(engine, &engine.config.load(), now),
+        Ok(Done::Close) => session.closing = true,
         Err(error) => {
             reply.cut(mark);
             reply.error(error.message());
             session.lane.count_error(error.code());
-            true
         }
-    };
+    }
+    let failed = outcome.is_err();
     let ran = settle::Executed { id: found.id, args, failed, dirty, sooner, started };
-    settle::settle(engine, &config, session, ran, (reply, mark), now);
-    settle::silence(session, mark, reply);
-    Step::Done
+    settle::settle(engine, config, session, ran, (reply, mark), now);
 }

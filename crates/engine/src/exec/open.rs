@@ -47,20 +47,28 @@ pub(super) fn open<'a>(
     if !command.is(flags::WRITE) || !keyspace.has_entry_limit() {
         return Ok(keyspace.open(Open::Keys(&keys), now, rules));
     }
-    let creates = creatable(keyspace, command, args);
-    let database = target_database(command, args, session.database, keyspace.databases());
-    reserve(
-        engine,
-        config,
-        (database, &creates),
-        || keyspace.open(Open::Keys(&keys), now, rules),
-        now,
-    )
+    let mut creates = Creates::new();
+    creatable(keyspace, command, args, session.database, &mut creates);
+    reserve(engine, config, &creates, || keyspace.open(Open::Keys(&keys), now, rules), now)
 }
 
-/// The distinct keys that a write command may create.
-fn creatable<'b>(keyspace: &Keyspace, command: &Command, args: Args<'b>) -> KeyList<'b> {
-    let mut keys = KeyList::new();
+/// Keys that may be created, by database; distinct.
+pub(super) type Creates<'a> = Vec<(usize, KeyList<'a>)>;
+
+/// Adds the keys that a write command may create.
+pub(super) fn creatable<'b>(
+    keyspace: &Keyspace,
+    command: &Command,
+    args: Args<'b>,
+    selected: usize,
+    creates: &mut Creates<'b>,
+) {
+    let database = target_database(command, args, selected, keyspace.databases());
+    let at = creates.iter().position(|(held, _)| *held == database).unwrap_or_else(|| {
+        creates.push((database, KeyList::new()));
+        creates.len() - 1
+    });
+    let keys = &mut creates[at].1;
     for spec in command.keys {
         if spec.access & (access::INSERT | access::UPDATE | access::OW) == 0 {
             continue;
@@ -72,7 +80,6 @@ fn creatable<'b>(keyspace: &Keyspace, command: &Command, args: Args<'b>) -> KeyL
             }
         });
     }
-    keys
 }
 
 /// The database in which a command creates keys: the selected one, unless it names another.
@@ -92,19 +99,22 @@ fn target_database(command: &Command, args: Args<'_>, selected: usize, databases
         .unwrap_or(selected)
 }
 
-/// Opens the keys with room reserved for those that are missing.
-fn reserve<'a>(
+/// Opens with room reserved for those of the keys that are missing.
+pub(super) fn reserve<'a>(
     engine: &'a Engine,
     config: &Config,
-    (database, creates): (usize, &KeyList<'_>),
+    creates: &Creates<'_>,
     open: impl Fn() -> View<'a>,
     now: Now,
 ) -> Result<View<'a>, Error> {
     let room = Engine::room(config);
     for _ in 0..VICTIMS_MAX {
         let mut view = open();
-        let missing = view.missing(database, creates);
-        let Err((scope, over)) = view.reserve(database, missing) else { return Ok(view) };
+        let full = creates.iter().find_map(|(database, keys)| {
+            let missing = view.missing(*database, keys);
+            view.reserve(*database, missing).err()
+        });
+        let Some((scope, over)) = full else { return Ok(view) };
         drop(view);
         let scope = scope.map_or(Scope::Keyspace, Scope::Database);
         if !evict(engine, scope, room, over, now) {

@@ -65,7 +65,10 @@ pub(super) fn settle(
 }
 
 /// Replies an error for a request that did not run, and counts it.
-pub(super) fn refused(session: &Session, id: Option<u16>, error: &Error, reply: &mut Reply) {
+pub(super) fn refused(session: &mut Session, id: Option<u16>, error: &Error, reply: &mut Reply) {
+    if let Some(queue) = &mut session.queue {
+        queue.failed = true;
+    }
     reply.error(error.message());
     session.lane.count_error(error.code());
     if let Some(id) = id {

@@ -1,0 +1,89 @@
+//! A session's transaction: the queue that MULTI opens, and the keys that WATCH guards.
+//!
+//! Queued commands are copied out of the connection's buffer and run by `exec::queue` under the
+//! union of their keys. A watched key leaves the session's flag in the store's table of interest
+//! (`store::interest`); any change raises it, and EXEC then answers nil. Forgetting the watched
+//! keys takes the flags back, one shard's lock at a time, so no other lock may be held.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use pannier_resp::OwnedArgs;
+use pannier_store::Watcher;
+
+use crate::command::{Resolved, flags};
+use crate::engine::Engine;
+use crate::session::Session;
+
+/// A queued command.
+pub(crate) struct Queued {
+    pub(crate) found: Resolved,
+    pub(crate) args: OwnedArgs,
+}
+
+/// What MULTI opened.
+#[derive(Default)]
+pub(crate) struct Queue {
+    pub(crate) commands: Vec<Queued>,
+    /// A command was refused while queueing: EXEC will abort.
+    pub(crate) failed: bool,
+}
+
+impl Queue {
+    /// The flags that any of the queued commands has.
+    pub(crate) fn flags(&self) -> u32 {
+        self.commands.iter().fold(0, |all, queued| all | queued.found.command.flags)
+    }
+
+    /// Whether any queued command may write.
+    pub(crate) fn writes(&self) -> bool {
+        self.flags() & flags::WRITE != 0
+    }
+}
+
+/// The keys that a session watches.
+#[derive(Default)]
+pub(crate) struct Watches {
+    pub(crate) flag: Watcher,
+    pub(crate) keys: Vec<(usize, Box<[u8]>)>,
+}
+
+impl Watches {
+    /// Whether a watched key has changed.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.flag.load(Relaxed)
+    }
+
+    /// Takes every flag back. No shard may be locked by the caller.
+    pub(crate) fn forget(self, engine: &Engine) {
+        for (database, key) in &self.keys {
+            engine.keyspace.unwatch(*database, key, &self.flag);
+        }
+    }
+}
+
+impl Session {
+    /// Ends the transaction without running it, and forgets the watched keys.
+    pub(crate) fn discard(&mut self, engine: &Engine) {
+        self.queue = None;
+        std::mem::take(&mut self.watches).forget(engine);
+        self.publish_transaction();
+    }
+
+    /// Shows the transaction in CLIENT LIST.
+    pub(crate) fn publish_transaction(&self) {
+        let queued = self.queue.as_ref().map_or(-1, |queue| queue.commands.len() as i32);
+        self.client.queued.store(queued, Relaxed);
+        self.client.watched.store(self.watches.keys.len(), Relaxed);
+    }
+
+    /// Watches a key; the flag itself is left with the store by the caller.
+    pub(crate) fn remember_watch(&mut self, database: usize, key: &[u8]) -> Option<Watcher> {
+        let held = |(at, bytes): &(usize, Box<[u8]>)| *at == database && **bytes == *key;
+        if self.watches.keys.iter().any(held) {
+            return None;
+        }
+        self.watches.keys.push((database, key.into()));
+        Some(Arc::clone(&self.watches.flag))
+    }
+}
