@@ -17,6 +17,7 @@ pub(crate) use open::make_room;
 use pannier_resp::{Args, Batch, OwnedArgs, Reply};
 use pannier_store::Now;
 
+use crate::args::is;
 use crate::command::{Context, Done, Resolved, flags};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -95,6 +96,8 @@ fn execute(
     }
     let step = match gate::find(engine, args) {
         Err(error) => {
+            let error =
+                if is(args.get(0), "exec") { queue::abort(engine, session, &error) } else { error };
             settle::refused(session, None, &error, reply);
             Step::Done
         }

@@ -48,7 +48,7 @@ fn run_opened<'a>(
 ) -> Result<Done, Error> {
     let denies_oom = commands.iter().any(|queued| queued.found.command.is(flags::DENYOOM));
     if config.maxmemory > 0 && !open::make_room(engine, config, now) && denies_oom {
-        return Err(abort(&Error::OOM));
+        return Err(because(&Error::OOM));
     }
     let mut view = open_union(engine, config, session, (commands, watches), now)?;
     for (database, key) in &watches.keys {
@@ -104,7 +104,7 @@ fn open_union<'a>(
     keys.extend(watches.keys.iter().map(|(_, key)| keyspace.key(key)));
     let open = if everything { Open::All } else { Open::Keys(&keys) };
     let open = || keyspace.open(open, now, rules);
-    open::reserve(engine, config, &creates, open, now).map_err(|error| abort(&error))
+    open::reserve(engine, config, &creates, open, now).map_err(|error| because(&error))
 }
 
 /// Runs one queued command in the opened view.
@@ -127,7 +127,14 @@ fn run_one<'a>(cx: &mut Context<'a>, queued: &'a Queued) -> Done {
     done
 }
 
-/// The error of a transaction that could not begin.
-fn abort(error: &Error) -> Error {
-    Error::text(format!("EXECABORT Transaction discarded because of: {}", error.message()))
+/// Gives a transaction up that may not begin; the error that says why.
+pub(super) fn abort(engine: &Engine, session: &mut Session, error: &Error) -> Error {
+    session.discard(engine);
+    because(error)
+}
+
+fn because(error: &Error) -> Error {
+    let reason = error.message();
+    let reason = reason.strip_prefix("ERR ").unwrap_or(reason);
+    Error::text(format!("EXECABORT Transaction discarded because of: {reason}"))
 }
