@@ -150,7 +150,9 @@ enum Step {
 
 /// Mostly short, and often about 64 KiB, where the header changes its form.
 fn len() -> impl Strategy<Value = usize> {
-    prop_oneof![6 => 0..200_usize, 2 => 200..5_000_usize, 2 => 65_480..65_560_usize]
+    // Miri is too slow for long ones; the other tests have a few.
+    let rare = if cfg!(miri) { 0 } else { 2 };
+    prop_oneof![6 => 0..200_usize, rare => 200..5_000_usize, rare => 65_480..65_560_usize]
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -247,7 +249,7 @@ fn a_key_may_be_longer_than_64_kib() {
 fn appends_and_cuts_reallocate_seldom() {
     let mut entry = Entry::<String>::new(b"log", NewPayload::Bytes(b""), None);
     let (mut moves, mut footprint) = (0, entry.footprint());
-    let len = if cfg!(miri) { 3_000 } else { 4 << 20 };
+    let len = if cfg!(miri) { 200 } else { 4 << 20 };
     for len in (1..len).chain((0..len).rev()) {
         assert!(entry.resize_bytes(len));
         moves += usize::from(entry.footprint() != footprint);
@@ -256,7 +258,7 @@ fn appends_and_cuts_reallocate_seldom() {
     assert!(moves < 60, "{moves} reallocations");
     assert!(footprint <= 64, "cutting gives memory back: {footprint}");
     // Around one length there is no thrashing, wherever it lies.
-    for len in (0..3_000).step_by(7) {
+    for len in (0..if cfg!(miri) { 300 } else { 3_000 }).step_by(7) {
         entry.resize_bytes(len + 1);
         let before = entry.footprint();
         entry.resize_bytes(len);

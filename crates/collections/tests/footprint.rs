@@ -35,7 +35,7 @@ fn footprints_are_what_was_allocated() {
     let held = || HELD.load(Relaxed) - start;
     let mix = |key: u64| (key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     let mix = |key: u64| mix(key).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let len = if cfg!(miri) { 1_500 } else { 40_000 };
+    let len = if cfg!(miri) { 400 } else { 40_000 };
 
     let mut table = Table::new();
     for key in 0..len {
@@ -51,7 +51,7 @@ fn footprints_are_what_was_allocated() {
 
     let value = vec![1; 70_000];
     let base = held();
-    for len in (0..70_000).step_by(if cfg!(miri) { 3_001 } else { 13 }) {
+    for len in (0..70_000).step_by(if cfg!(miri) { 13_001 } else { 13 }) {
         let payload = NewPayload::Bytes(&value[..len]);
         let mut entry = Entry::<u64>::new(b"key", payload, None);
         assert_eq!(entry.footprint(), held() - base);

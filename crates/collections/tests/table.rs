@@ -247,7 +247,7 @@ fn a_long_run_of_random_steps_agrees_with_a_hash_map() {
 fn long_run(hash: Hash) {
     let mut random = fastrand::Rng::with_seed(7);
     let mut twin = Twin::new(hash);
-    let steps = if cfg!(miri) { 2_000 } else { 300_000 };
+    let steps = if cfg!(miri) { 400 } else { 300_000 };
     for step in 0..steps {
         // Tides: the table grows to some ten thousand elements and shrinks again, four times.
         let rising = step / (steps / 8) % 2 == 0;
