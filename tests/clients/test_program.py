@@ -57,7 +57,7 @@ def test_version_and_help(run):
     assert "conf" in said and "--port" in said
     if servers.kind() == "pannier":
         assert done.returncode == 0 and "--threads" in said
-        assert run(servers.binary(), "--version").stdout.startswith(b"pannier ")
+        assert run(servers.binary(), "--version").stdout.startswith(b"Pannier v=")
 
 
 @pytest.mark.only("pannier", "the real servers take port 0 for no TCP at all")

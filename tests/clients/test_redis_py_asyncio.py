@@ -65,7 +65,6 @@ def test_a_pipeline(pool):
     asyncio.run(main())
 
 
-@pytest.mark.later("MULTI")
 def test_a_transaction(pool):
     async def main():
         async with aio.Redis(connection_pool=pool()) as r:

@@ -51,7 +51,6 @@ def test_large_replies_in_a_pipeline(r):
         assert [len(v) if v is not True else v for v in p.execute()] == [1_000_000, True] * 30
 
 
-@pytest.mark.later("MULTI")
 def test_a_transaction(r):
     with r.pipeline(transaction=True) as p:
         p.multi()
@@ -59,7 +58,6 @@ def test_a_transaction(r):
         assert p.execute() == [True, 2, "2"]
 
 
-@pytest.mark.later("WATCH")
 def test_an_optimistic_transaction(r):
     r.set("k", 5)
 

@@ -81,7 +81,6 @@ def test_get_many_and_delete_many(cache):
     assert cache.delete("k99") is True and cache.delete("k99") is False
 
 
-@pytest.mark.later("MULTI")
 def test_set_many(cache):
     cache.set_many({f"k{n}": {"n": n} for n in range(300)}, timeout=100)
     assert cache.get_many(["k7", "k299", "none"]) == {"k7": {"n": 7}, "k299": {"n": 299}}
@@ -201,7 +200,6 @@ def test_keys_and_iter_keys(extended):
     assert next(generator).startswith("permission:")
 
 
-@pytest.mark.later("MULTI")
 def test_delete_pattern(extended):
     for guild in (1, 2):
         for user in range(150):

@@ -62,16 +62,18 @@ DJANGO_REDIS = {
     "incr_version": (lambda c: c.incr_version("k"), "get exists ttl set del"),
     "clear": (lambda c: c.clear(), "flushdb"),
 }
-LATER = {
+TRANSACTIONS = {
     "Django set_many": ("views", lambda c: c.set_many({"a": 1, "b": 2}), "multi mset expire exec"),
     "django-redis set_many": ("default", lambda c: c.set_many({"a": 1}), "multi set exec"),
-    "django-redis incr": ("default", lambda c: c.incr("n"), "eval exists incrby"),
-    "django-redis decr": ("default", lambda c: c.decr("n"), "eval exists incrby"),
     "django-redis delete_pattern": (
         "default",
         lambda c: c.delete_pattern("*"),
         "scan multi del exec",
     ),
+}
+SCRIPTS = {
+    "django-redis incr": ("default", lambda c: c.incr("n"), "eval exists incrby"),
+    "django-redis decr": ("default", lambda c: c.decr("n"), "eval exists incrby"),
     "django-redis lock": (
         "default",
         lambda c: c.lock("l", timeout=5).__enter__().release(),
@@ -104,10 +106,17 @@ def test_django_redis(site, operation):
     assert sends(site, lambda: call(cache)) == set(expected.split())
 
 
-@pytest.mark.later("MULTI or EVAL")
-@pytest.mark.parametrize("operation", list(LATER))
-def test_operations_that_need_transactions_or_scripts(site, operation):
-    alias, call, expected = LATER[operation]
+@pytest.mark.parametrize("operation", list(TRANSACTIONS))
+def test_operations_in_transactions(site, operation):
+    alias, call, expected = TRANSACTIONS[operation]
+    cache = ready(alias)
+    assert sends(site, lambda: call(cache)) == set(expected.split())
+
+
+@pytest.mark.later("EVAL")
+@pytest.mark.parametrize("operation", list(SCRIPTS))
+def test_operations_by_scripts(site, operation):
+    alias, call, expected = SCRIPTS[operation]
     cache = ready(alias)
     assert sends(site, lambda: call(cache)) == set(expected.split())
 
