@@ -1,5 +1,7 @@
 //! Servers inside a process: several at once, under a clock of the test's own, gone when dropped.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The program as a user starts it: arguments, files, log, signals, exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

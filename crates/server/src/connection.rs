@@ -163,9 +163,10 @@ impl Connection {
         Ok(left)
     }
 
-    /// Whether nothing more can be executed.
+    /// Whether nothing more is executed. A shutdown does not wait for the end of a pause.
     fn is_finished(&self) -> bool {
-        self.closing || self.ended && !self.more
+        let given_up = self.held_until_ms.is_some() && self.worker.is_draining();
+        self.closing || given_up || self.ended && !self.more
     }
 
     /// Letters, and the waker for the next one.

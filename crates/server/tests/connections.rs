@@ -1,6 +1,7 @@
 //! How a connection reads, executes and writes, whatever way the bytes come and go.
 
-#[expect(dead_code, reason = "each test program uses its part")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use pannier_clock::Clock;

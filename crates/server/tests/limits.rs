@@ -1,6 +1,7 @@
 //! What happens at the limits: clients, buffers, idleness, strangers.
 
-#[expect(dead_code, reason = "each test program uses its part")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use std::io::Read;

@@ -1,6 +1,7 @@
 //! Starting and stopping: sockets, Unix files, what becomes of clients.
 
-#[expect(dead_code, reason = "each test program uses its part")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use std::net::TcpStream;
@@ -23,6 +24,17 @@ fn what_was_received_before_the_shutdown_is_answered_and_idle_clients_are_closed
     assert_eq!(idle.rest(), b"");
     stopping.join().unwrap();
     assert!(TcpStream::connect(addr).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_the_end_of_a_pause() {
+    let server = serve(&[]);
+    let (mut held, mut other) = (Wire::to(&server), Wire::to(&server));
+    assert_eq!(other.ask("CLIENT PAUSE 1000000 WRITE"), "+OK");
+    held.send("GET key\r\nSET key value\r\n");
+    held.expect("$-1\r\n");
+    server.shutdown();
+    assert_eq!(held.rest(), b"");
 }
 
 #[test]

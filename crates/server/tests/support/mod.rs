@@ -4,6 +4,8 @@
 //! it up. Nothing here sleeps: what a test waits for is a reply, an end of stream, or a condition
 //! that it asks the server about again and again.
 
+#![expect(dead_code, reason = "each test program uses its part")]
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
