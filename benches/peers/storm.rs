@@ -31,10 +31,11 @@ pub(crate) fn measure(run: &mut Run) -> Option<Table> {
         (storm.keys, storm.lead_ms, storm.rounds)
     };
     let mut figures = [run.cells(), run.cells(), run.cells(), run.cells()];
+    let mut failed: Vec<_> = run.peers.iter().map(|peer| peer.definition.fixed_reply).collect();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}: storm of {keys} keys", round + 1);
         for peer in run.order(round) {
-            if run.peers[peer].definition.fixed_reply {
+            if failed[peer] {
                 continue;
             }
             match sample(&run.peers[peer], &storm, keys, lead_ms) {
@@ -43,7 +44,11 @@ pub(crate) fn measure(run: &mut Run) -> Option<Table> {
                         cells[peer].samples.push(figure);
                     }
                 }
-                Err(why) => run.left_out(peer, "storm", why),
+                Err(why) => {
+                    failed[peer] = true;
+                    figures.iter_mut().for_each(|cells| cells[peer].samples.clear());
+                    run.left_out(peer, "storm", why);
+                }
             }
         }
     }
@@ -113,12 +118,18 @@ fn weather(
 
 /// Milliseconds from the deadline until DBSIZE counts the living keys only.
 fn await_gone(watcher: &mut Client, deadline: Instant, limit: Duration) -> Result<f64> {
-    poll(limit, Duration::from_millis(5), || match watcher.dbsize() {
+    let mut left = 0;
+    let gone = poll(limit, Duration::from_millis(5), || match watcher.dbsize() {
         Ok(LIVING) => Some(Ok(milliseconds(deadline.elapsed()))),
-        Ok(_) => None,
+        Ok(size) => {
+            left = size.saturating_sub(LIVING);
+            None
+        }
         Err(why) => Some(Err(why)),
-    })
-    .context("the dead keys are never gone from DBSIZE")?
+    });
+    gone.with_context(|| {
+        format!("DBSIZE still counts {left} dead keys after {} s", limit.as_secs())
+    })?
 }
 
 /// The latencies of requests from their sending, and from when they were due, in milliseconds.
