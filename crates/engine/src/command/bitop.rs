@@ -212,3 +212,52 @@ fn fold_repeated(repeated: &mut [u8], block: &[u8], part: &[u8]) {
 /// Bytes of the result made at a time: a quarter of a usual first-level cache, so that the block,
 /// the scratch block and a source's part fit in it.
 const BLOCK: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a bit of the result is set, from which sources have it set.
+    fn expected(operation: Operation, first: bool, others: &[bool]) -> bool {
+        let set = usize::from(first) + others.iter().filter(|bit| **bit).count();
+        let any = others.contains(&true);
+        match operation {
+            Operation::And => set == others.len() + 1,
+            Operation::Or => set > 0,
+            Operation::Xor => set % 2 == 1,
+            Operation::Not => !first,
+            Operation::Diff => first && !any,
+            Operation::Diff1 => !first && any,
+            Operation::AndOr => first && any,
+            Operation::One => set == 1,
+        }
+    }
+
+    #[test]
+    fn every_operation_agrees_with_one_bit_at_a_time() {
+        let mut rng = fastrand::Rng::with_seed(11);
+        for round in 0..200 {
+            let len_max = if round % 20 == 0 { 3 * BLOCK } else { 40 };
+            let mut source = || {
+                let len = rng.usize(..len_max);
+                Bytes::from_iter(std::iter::repeat_with(|| rng.u8(..)).take(len))
+            };
+            let sources = [source(), source(), source(), source()];
+            for (name, operation) in Operation::NAMES {
+                let n = if operation == Operation::Not { 1 } else { 2 + round % 3 };
+                let result = combine(operation, &sources[..n]);
+                assert_eq!(Some(result.len()), sources[..n].iter().map(Bytes::len).max());
+                for (at, byte) in result.iter().enumerate() {
+                    for mask in (0..8).map(|bit| 1 << bit) {
+                        let bits: Vec<bool> = sources[..n]
+                            .iter()
+                            .map(|source| source.get(at).is_some_and(|byte| byte & mask != 0))
+                            .collect();
+                        let expected = expected(operation, bits[0], &bits[1..]);
+                        assert_eq!(byte & mask != 0, expected, "{name} byte {at} mask {mask}");
+                    }
+                }
+            }
+        }
+    }
+}
