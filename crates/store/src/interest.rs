@@ -51,6 +51,12 @@ impl Interest {
         self.watchers.len()
     }
 
+    /// The watched keys of a database.
+    pub(crate) fn keys(&self, database: usize) -> Vec<Box<[u8]>> {
+        let places = self.watchers.keys();
+        places.filter(|(at, _)| *at as usize == database).map(|(_, key)| key.clone()).collect()
+    }
+
     /// A key has changed.
     #[cold]
     pub(crate) fn changed(&self, database: usize, key: &[u8]) {

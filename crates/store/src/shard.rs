@@ -113,12 +113,22 @@ impl Shard {
         }
     }
 
-    pub(crate) fn swap_databases(&mut self, a: usize, b: usize) {
+    pub(crate) fn swap_databases(
+        &mut self,
+        counters: &Counters,
+        (a, b): (usize, usize),
+        now_ms: u64,
+    ) {
         self.touch_database(a.max(b));
-        if !self.interest.is_empty() {
-            let there = |key: &[u8]| self.holds(a, key) || self.holds(b, key);
-            self.interest.database_changed(a, there);
-            self.interest.database_changed(b, there);
+        for (own, other) in [(a, b), (b, a)] {
+            for key in self.interest.keys(own) {
+                let key = Key { hash: self.hasher.hash(&key), bytes: &key };
+                // What has expired in the other database is gone, so it replaces nothing.
+                let replaced = self.find(counters, other, key, now_ms).is_some();
+                if replaced || self.holds(own, key.bytes) {
+                    self.changed(own, key.bytes);
+                }
+            }
         }
         self.databases.swap(a, b);
         let (id_a, id_b) = (self.databases[a].id, self.databases[b].id);

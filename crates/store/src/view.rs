@@ -489,7 +489,7 @@ impl<'k> View<'k> {
         );
         if a != b {
             for shard in self.guards.as_mut_slice() {
-                shard.swap_databases(a, b);
+                shard.swap_databases(&self.keyspace.counters, (a, b), self.now.unix_ms());
             }
             self.keyspace.swap_counters(a, b);
         }
