@@ -31,7 +31,7 @@ impl Keyspace {
             let mut due = Vec::new();
             let databases = &shard.databases;
             let (ids, hasher) = (&shard.index_of_id, &shard.hasher);
-            let handled = shard.wheel.advance(now_ms, budget, |mark| {
+            shard.wheel.advance(now_ms, budget, |mark| {
                 let index = ids[mark.id() as usize] as usize;
                 let deadline = marked(&databases[index], mark, hasher)?.deadline()?;
                 if deadline > now_ms {
@@ -50,10 +50,12 @@ impl Keyspace {
                 shard.stats.expired += u64::from(removed.is_some());
             }
             shard.delta += shard.wheel.footprint() as isize - marks;
-            turn.more |= handled >= budget;
+            // Marks that only moved to a finer level used the budget up as well.
+            let next = shard.wheel.next_due().unwrap_or(u64::MAX);
+            turn.more |= next <= now_ms;
             shard.earliest_armed = u64::MAX;
             self.publish(shard);
-            self.earliest.fetch_min(shard.wheel.next_due().unwrap_or(u64::MAX), AcqRel);
+            self.earliest.fetch_min(next, AcqRel);
         }
         turn
     }
@@ -71,5 +73,42 @@ impl Keyspace {
             return false;
         }
         self.earliest.fetch_min(deadline, Release) > deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Deadline, Keyspace, NewValue, Now, Open, Options, Rules};
+
+    fn at_ms(ms: u64) -> Now {
+        Now { unix_us: ms * 1_000, mono_us: ms * 1_000 }
+    }
+
+    #[test]
+    fn a_storm_is_freed_in_small_steps_that_say_whether_there_is_more() {
+        let start = 1_700_000_000_000;
+        let options = Options { shards: 2, databases: 1, seed: 1, now: at_ms(start) };
+        let keyspace = Keyspace::new(options);
+        // So far ahead that marks lie on a coarse level and fall to finer ones first.
+        let due = start + 100_000;
+        for i in 0..10_000 {
+            let key = format!("key{i}");
+            let key = keyspace.key(key.as_bytes());
+            let mut view = keyspace.open(Open::All, at_ms(start), Rules::default());
+            view.set(0, key, NewValue::Bytes(b"value"), Deadline::At(due));
+        }
+        let (mut steps, mut expired) = (0, 0);
+        loop {
+            let turn = keyspace.expire(due, 100);
+            steps += 1;
+            expired += turn.expired;
+            assert!(turn.expired <= 200);
+            assert_eq!(turn.more, keyspace.next_deadline() <= due);
+            if !turn.more {
+                break;
+            }
+        }
+        assert_eq!(expired, 10_000);
+        assert!((50..1_000).contains(&steps), "{steps} steps");
     }
 }
