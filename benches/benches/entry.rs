@@ -1,4 +1,8 @@
 //! The entry: making one, reading it, overwriting its value in place and with another size.
+//!
+//! One entry in the CPU's cache, so these are the costs of the code and of the allocator; what
+//! memory adds is in `table`. Making and dropping are measured together, because an allocator pays
+//! for one by the other. What was written is read back after each change.
 
 use std::hint::black_box;
 

@@ -1,4 +1,8 @@
 //! Which machine this is, and which commit: without them a figure means nothing.
+//!
+//! Read from `/proc` and from git; whatever cannot be read is left empty rather than guessed. The
+//! machine's name in a record is its processor and the number of its cores, because two machines
+//! that agree in both give figures that may be compared, and a host name says nothing to a reader.
 
 use std::fs;
 use std::process::Command;
