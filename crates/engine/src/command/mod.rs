@@ -27,9 +27,11 @@ mod connection;
 mod counter;
 mod database;
 mod debug;
+mod docs;
 mod expire;
 mod generic;
 mod info;
+mod introspection;
 mod latency;
 mod lcs;
 mod memory;
@@ -39,7 +41,11 @@ mod scan;
 mod server;
 mod string;
 mod substring;
+mod syntax;
 mod transaction;
+
+#[cfg(test)]
+mod tests;
 
 pub use keys::{Access, Begin, Find, KeySpec};
 pub use row::{
@@ -66,6 +72,7 @@ pub const FAMILIES: &[&[Command]] = &[
     client::ROWS,
     server::ROWS,
     info::ROWS,
+    introspection::ROWS,
     memory::ROWS,
     commandlog::ROWS,
     latency::ROWS,

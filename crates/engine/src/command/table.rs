@@ -2,15 +2,16 @@
 //!
 //! Built once an engine from the families' rows and the `rename-command` directives. Every row
 //! and every sub-command's row gets a number, by which statistics are kept. A lookup lowers the
-//! name into a buffer on the stack and asks one hash map; names longer than any command's are
-//! unknown without a look.
+//! name into a buffer on the stack and asks one hash map. Only a new name can be longer than the
+//! buffer (the example in Redis's configuration is 40 hexadecimal digits); names longer than any
+//! are unknown without a look.
 
 use std::collections::HashMap;
 
 use super::all;
 use super::row::Command;
 
-/// Longer than any command's name.
+/// Longer than any command's own name.
 const NAME_MAX: usize = 32;
 
 /// A row and its number.
@@ -26,6 +27,8 @@ pub struct Resolved {
 pub struct Table {
     rows: Vec<&'static Command>,
     names: HashMap<Box<[u8]>, u16, foldhash::fast::FixedState>,
+    /// Length of the longest name.
+    longest: usize,
 }
 
 impl Table {
@@ -34,7 +37,7 @@ impl Table {
     /// # Errors
     /// Names the first command that cannot be renamed.
     pub fn new(renames: &[(String, String)]) -> Result<Self, String> {
-        let mut table = Self { rows: Vec::new(), names: HashMap::default() };
+        let mut table = Self { rows: Vec::new(), names: HashMap::default(), longest: 0 };
         for command in all() {
             table.add(command.name, command);
             for sub in command.subcommands {
@@ -53,6 +56,7 @@ impl Table {
                 return Err("Target command name already exists".into());
             }
         }
+        table.longest = table.names.keys().map(|name| name.len()).max().unwrap_or_default();
         Ok(table)
     }
 
@@ -82,14 +86,27 @@ impl Table {
         self.rows.iter().enumerate().map(|(id, command)| Resolved { command, id: id as u16 })
     }
 
+    /// Top-level rows that can be called by some name: those that were removed are left out.
+    pub fn callable(&self) -> impl Iterator<Item = &'static Command> {
+        let mut ids: Vec<u16> = self.names.values().copied().collect();
+        ids.sort_unstable();
+        let rows = ids.into_iter().map(|id| self.rows[usize::from(id)]);
+        rows.filter(|row| !row.name.contains('|'))
+    }
+
     /// The row of a top-level command, or of `container|sub`, in any case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<Resolved> {
         let mut lower = [0u8; NAME_MAX];
-        let lower = lower.get_mut(..name.len())?;
-        lower.copy_from_slice(name);
-        lower.make_ascii_lowercase();
-        let id = *self.names.get(&*lower)?;
+        let id = match lower.get_mut(..name.len()) {
+            Some(lower) => {
+                lower.copy_from_slice(name);
+                lower.make_ascii_lowercase();
+                *self.names.get(&*lower)?
+            }
+            None if name.len() > self.longest => return None,
+            None => *self.names.get(&*name.to_ascii_lowercase())?,
+        };
         Some(Resolved { command: self.rows[usize::from(id)], id })
     }
 
