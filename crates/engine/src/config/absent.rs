@@ -5,7 +5,8 @@
 //! shows the value in effect. CONFIG SET to anything but that value is refused, because a client
 //! that is told OK relies on it.
 //!
-//! An entry reads `"name" | "other name" = "value in effect", Kind, change;`, grouped by feature.
+//! An entry reads `"name" | "other name" = "value in effect", Kind, change;`, grouped by feature;
+//! `sensitive` after it keeps the value out of logs, refused or not.
 //! The value in effect is the real server's default where that says nothing untrue (a ping period
 //! without replicas), and what Pannier does where it would (`save ""`). When a feature is built
 //! its entries move to `table`.
@@ -15,7 +16,7 @@ use super::table::{Change, Parameter};
 
 macro_rules! absent {
     ($($feature:literal { $(
-        $name:literal $(| $alias:literal)? = $value:literal, $kind:expr, $change:ident;
+        $name:literal $(| $alias:literal)? = $value:literal, $kind:expr, $change:ident $($sensitive:ident)?;
     )* })*) => {
         pub(super) const ABSENT: &[Parameter] = &[$($(Parameter {
             name: $name,
@@ -23,7 +24,7 @@ macro_rules! absent {
             kind: $kind,
             default: $value,
             change: absent!(@change $change),
-            sensitive: false,
+            sensitive: absent!(@sensitive $($sensitive)?),
             absent: Some($feature),
             summary: "",
             field: None,
@@ -31,6 +32,8 @@ macro_rules! absent {
     };
     (@alias) => { None };
     (@alias $alias:literal) => { Some($alias) };
+    (@sensitive) => { false };
+    (@sensitive sensitive) => { true };
     (@change live) => { Change::Live };
     (@change protected) => { Change::Protected };
     (@change immutable) => { Change::Immutable };
@@ -78,8 +81,8 @@ absent! {
     }
     "replication" {
         "replicaof" | "slaveof" = "", Kind::Primary, immutable;
-        "primaryauth" | "masterauth" = "", TEXT, live;
-        "primaryuser" | "masteruser" = "", TEXT, live;
+        "primaryauth" | "masterauth" = "", TEXT, live sensitive;
+        "primaryuser" | "masteruser" = "", TEXT, live sensitive;
         "replica-announce-ip" | "slave-announce-ip" = "", TEXT, live;
         "replica-announce-port" | "slave-announce-port" = "0", PORT, live;
         "replica-announced" = "yes", BOOL, live;
@@ -152,11 +155,11 @@ absent! {
         "tls-ciphersuites" = "", TEXT, live;
         "tls-client-cert-file" = "", TEXT, live;
         "tls-client-key-file" = "", TEXT, live;
-        "tls-client-key-file-pass" = "", TEXT, live;
+        "tls-client-key-file-pass" = "", TEXT, live sensitive;
         "tls-cluster" = "no", BOOL, live;
         "tls-dh-params-file" = "", TEXT, live;
         "tls-key-file" = "", TEXT, live;
-        "tls-key-file-pass" = "", TEXT, live;
+        "tls-key-file-pass" = "", TEXT, live sensitive;
         "tls-prefer-server-ciphers" = "no", BOOL, live;
         "tls-protocols" = "", TEXT, live;
         "tls-replication" = "no", BOOL, live;

@@ -13,6 +13,7 @@ use crate::command::flags;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::logs::Request;
 use crate::session::{ReplyMode, Session};
 
 /// What is known of a request that ran.
@@ -56,7 +57,8 @@ pub(super) fn settle(
         return;
     }
     let reply_len = reply.len_since(mark);
-    engine.logs.offer(config, session, ran.args, (us, reply_len), now);
+    let request = Request { command, args: ran.args };
+    engine.logs.offer(config, session, request, (us, reply_len), now);
     let threshold_ms = config.latency_monitor_threshold;
     if threshold_ms > 0 && us / 1000 >= threshold_ms {
         let event = if command.is(flags::FAST) { "fast-command" } else { "command" };
