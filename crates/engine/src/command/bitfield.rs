@@ -46,7 +46,7 @@ const BITFIELD_RO: Command = Command {
     flags: flags::FAST | flags::READONLY,
     categories: categories::BITMAP,
     keys: &[KeySpec::one(1, access::RO | access::ACCESS)],
-    syntax: "key [GET encoding offset [get-block ...]]",
+    syntax: "key [GET encoding offset [GET encoding offset ...]]",
     summary: "Reads integers of any width at any bit offset of a string.",
     complexity: "O(N) with N the number of operations",
     handler: bitfield_ro,

@@ -30,7 +30,7 @@ const DEBUG: Command = Command {
     arity: -2,
     flags: flags::ADMIN | flags::LOADING | flags::NOSCRIPT | flags::STALE,
     opens: Opens::Everything,
-    syntax: "subcommand [argument ...]",
+    syntax: "subcommand [argument [argument ...]]",
     summary: "Looks at and disturbs the insides of the server, for tests.",
     complexity: "depends on the sub-command",
     handler: debug,
