@@ -42,9 +42,11 @@ impl Keyspace {
             });
             for (index, mark) in &due {
                 let hash = mark.hash();
+                let hasher = shard.hasher.clone();
                 let removed = shard.remove_where(&self.counters, *index, hash, |item| {
                     item.stamp() == mark.stamp()
                         && item.deadline().is_some_and(|deadline| deadline <= now_ms)
+                        && hasher.hash(item.key()) == hash
                 });
                 turn.expired += usize::from(removed.is_some());
                 shard.stats.expired += u64::from(removed.is_some());
