@@ -13,6 +13,9 @@ pub(crate) fn integer(bytes: &[u8]) -> Result<i64, Error> {
 /// The index of an existing database.
 pub(crate) fn database(bytes: &[u8], databases: usize) -> Result<usize, Error> {
     let index = integer(bytes)?;
+    if i32::try_from(index).is_err() {
+        return Err(Error::NOT_32_BIT);
+    }
     usize::try_from(index).ok().filter(|index| *index < databases).ok_or(Error::DB_OUT_OF_RANGE)
 }
 

@@ -205,6 +205,7 @@ impl Engine {
             lfu_log_factor: config.lfu_log_factor,
             lfu_decay_min: config.lfu_decay_time,
             touch,
+            keep_expired: false,
         }
     }
 

@@ -39,6 +39,9 @@ impl Error {
         Self::new("WRONGTYPE Operation against a key holding the wrong kind of value");
     /// Not a 64-bit integer.
     pub const NOT_INTEGER: Self = Self::new("ERR value is not an integer or out of range");
+    /// Not a 32-bit integer, where it must be one.
+    pub const NOT_32_BIT: Self =
+        Self::new("ERR value is out of range, value must between -2147483648 and 2147483647");
     /// Not a float.
     pub const NOT_FLOAT: Self = Self::new("ERR value is not a valid float");
     /// Out of the range that the option allows.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use pannier_resp::Protocol;
 
 use crate::clients::Client;
+use crate::config::Config;
 use crate::command::Command;
 use crate::engine::Engine;
 use crate::mailbox::Mailbox;
@@ -87,7 +88,13 @@ impl Session {
     /// Whether it may run commands that need authentication; the request parser's limits are
     /// tighter before.
     pub fn is_authenticated(&self) -> bool {
-        self.authenticated
+        !self.needs_password(&self.engine.peek_config())
+    }
+
+    /// Whether a password is set that it has not given. One that connected while there was none
+    /// need not give it later.
+    pub(crate) fn needs_password(&self, config: &Config) -> bool {
+        !self.authenticated && !config.requirepass.is_empty()
     }
 
     /// The protocol of its replies.

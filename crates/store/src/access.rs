@@ -24,11 +24,13 @@ pub struct Rules {
     pub lfu_decay_min: u32,
     /// Whether reads are recorded at all (CLIENT NO-TOUCH clears it).
     pub touch: bool,
+    /// Whether keys past their deadline stay in memory, unseen (CLIENT PAUSE).
+    pub keep_expired: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { frequency: false, lfu_log_factor: 10, lfu_decay_min: 1, touch: true }
+        Self { frequency: false, lfu_log_factor: 10, lfu_decay_min: 1, touch: true, keep_expired: false }
     }
 }
 

@@ -124,7 +124,7 @@ impl Shard {
             for key in self.interest.keys(own) {
                 let key = Key { hash: self.hasher.hash(&key), bytes: &key };
                 // What has expired in the other database is gone, so it replaces nothing.
-                let replaced = self.find(counters, other, key, now_ms).is_some();
+                let replaced = self.find(counters, other, key, (now_ms, false)).is_some();
                 if replaced || self.holds(own, key.bytes) {
                     self.changed(own, key.bytes);
                 }
@@ -151,21 +151,24 @@ impl Shard {
         }
     }
 
-    /// The live entry of a key; one past its deadline is removed and not found.
+    /// The live entry of a key; one past its deadline is not found, and
+    /// removed unless `keep_expired`.
     #[inline]
     pub(crate) fn find(
         &mut self,
         counters: &Counters,
         database: usize,
         key: Key<'_>,
-        now_ms: u64,
+        (now_ms, keep_expired): (u64, bool),
     ) -> Option<&mut Item> {
         let part = self.databases.get(database)?;
         if part.volatile > 0 {
             let item = part.table.find(key.hash, |item| item.key() == key.bytes)?;
             if item.deadline().is_some_and(|deadline| deadline <= now_ms) {
-                self.remove(counters, database, key);
-                self.stats.expired += 1;
+                if !keep_expired {
+                    self.remove(counters, database, key);
+                    self.stats.expired += 1;
+                }
                 return None;
             }
         }

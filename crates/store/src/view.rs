@@ -205,9 +205,9 @@ impl<'k> View<'k> {
     }
 
     fn find(&mut self, database: usize, key: Key<'_>) -> Option<&mut Item> {
-        let now_ms = self.now.unix_ms();
+        let now = (self.now.unix_ms(), self.rules.keep_expired);
         let counters = &self.keyspace.counters;
-        self.shard(key).find(counters, database, key, now_ms)
+        self.shard(key).find(counters, database, key, now)
     }
 
     fn found(&mut self, database: usize, key: Key<'_>, touch: bool) -> Option<&mut Item> {
@@ -216,7 +216,7 @@ impl<'k> View<'k> {
         let shard = self.shard(key);
         // The generator is copied out because the entry borrows the shard.
         let mut rng = rules.frequency.then(|| shard.rng.fork());
-        let item = shard.find(counters, database, key, now.unix_ms())?;
+        let item = shard.find(counters, database, key, (now.unix_ms(), rules.keep_expired))?;
         if touch && rules.touch {
             let stamp = match &mut rng {
                 Some(rng) => rules.touched(item.access(), now, rng),
@@ -360,6 +360,10 @@ impl<'k> View<'k> {
             *left -= 1;
         }
         let counters = &self.keyspace.counters;
+        if self.rules.keep_expired {
+            // What has expired may still be there, unseen.
+            self.shard(key).remove(counters, database, key);
+        }
         self.shard(key).insert(counters, database, key.hash, item, counted);
         if let Some(deadline) = deadline {
             self.sooner |= self.keyspace.note_deadline(deadline);

@@ -248,16 +248,15 @@ fn client_getname(cx: &mut Context<'_>) -> Result<Done, Error> {
 }
 
 fn client_setname(cx: &mut Context<'_>) -> Result<Done, Error> {
-    set_name(cx, cx.arg(2))?;
+    cx.client().labels.lock().name = name(cx.arg(2))?;
     cx.ok()
 }
 
-/// Names the connection.
-pub(super) fn set_name(cx: &Context<'_>, name: &[u8]) -> Result<(), Error> {
+/// A text that may be a connection's name.
+pub(super) fn name(text: &[u8]) -> Result<String, Error> {
     const SPECIAL: Error =
         Error::new("ERR Client names cannot contain spaces, newlines or special characters.");
-    cx.client().labels.lock().name = label(name).ok_or(SPECIAL)?;
-    Ok(())
+    label(text).ok_or(SPECIAL)
 }
 
 /// A text of printable characters without spaces.
@@ -268,19 +267,17 @@ fn label(text: &[u8]) -> Option<String> {
 
 fn client_setinfo(cx: &mut Context<'_>) -> Result<Done, Error> {
     let option = cx.arg(2);
-    let special = |name: &str| {
-        let text = "cannot contain spaces, newlines or special characters.";
-        Error::text(format!("ERR {name} {text}"))
+    let named = String::from_utf8_lossy(option);
+    let text = || {
+        let special = "cannot contain spaces, newlines or special characters.";
+        label(cx.arg(3)).ok_or_else(|| Error::text(format!("ERR {named} {special}")))
     };
     if is(option, "lib-name") {
-        let text = label(cx.arg(3)).ok_or_else(|| special("lib-name"))?;
-        cx.client().labels.lock().lib_name = text;
+        cx.client().labels.lock().lib_name = text()?;
     } else if is(option, "lib-ver") {
-        let text = label(cx.arg(3)).ok_or_else(|| special("lib-ver"))?;
-        cx.client().labels.lock().lib_version = text;
+        cx.client().labels.lock().lib_version = text()?;
     } else {
-        let option = String::from_utf8_lossy(option);
-        return Err(Error::text(format!("ERR Unrecognized option '{option}'")));
+        return Err(Error::text(format!("ERR Unrecognized option '{named}'")));
     }
     cx.ok()
 }
@@ -325,18 +322,21 @@ fn client_reply(cx: &mut Context<'_>) -> Result<Done, Error> {
 }
 
 fn client_pause(cx: &mut Context<'_>) -> Result<Done, Error> {
+    // Valkey reads a mode only where it is the last argument.
     let held = match cx.args.len() {
-        3 => Held::All,
-        4 if cx.is(3, "ALL") => Held::All,
         4 if cx.is(3, "WRITE") => Held::Writes,
-        4 => return Err(Error::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
-        _ => return Err(Error::arity("client|pause")),
+        4 if !cx.is(3, "ALL") => {
+            return Err(Error::new("ERR CLIENT PAUSE mode must be WRITE or ALL"));
+        }
+        _ => Held::All,
     };
     let ms = cx.integer(2);
     let ms = ms.map_err(|_| Error::new("ERR timeout is not an integer or out of range"))?;
     let ms = u64::try_from(ms).map_err(|_| Error::new("ERR timeout is negative"))?;
     let now_ms = cx.now.unix_ms();
-    cx.engine.pause.start(now_ms, now_ms.saturating_add(ms), held);
+    let until_ms = now_ms.checked_add(ms).filter(|until| i64::try_from(*until).is_ok());
+    let until_ms = until_ms.ok_or(Error::new("ERR timeout is out of range"))?;
+    cx.engine.pause.start(now_ms, until_ms, held);
     cx.ok()
 }
 

@@ -1,8 +1,10 @@
 //! The filters of CLIENT LIST and CLIENT KILL.
 //!
-//! A client must pass every filter given; a filter given twice counts as it was given last. Each
-//! has a negated twin (`NOT-`) but SKIPME, MAXAGE and IDLE. Texts of errors are Valkey 9.1's.
+//! A client must pass every filter given; one given twice counts as it was given last, but for ID
+//! and NOT-ID, which add up. Each has a negated twin (`NOT-`) but SKIPME, MAXAGE and IDLE. Texts
+//! of errors are Valkey 9.1's.
 
+use std::mem::discriminant;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::client::flag_letters;
@@ -13,6 +15,8 @@ use crate::error::Error;
 
 /// Letters that a flags filter may name.
 const FLAG_LETTERS: &[u8] = b"AbcdeigMNOPrStTuUxBRIE";
+/// Letters that a capability filter may name.
+const CAPABILITY_LETTERS: &[u8] = b"r";
 /// The types that a client may be of; all of ours are the first.
 const TYPES: [(&str, bool); 6] = [
     ("normal", true),
@@ -35,7 +39,8 @@ enum Test {
     LibName(String),
     LibVersion(String),
     Database(usize),
-    Capability,
+    /// Letters; no client of ours has any.
+    Capabilities(String),
     Ip(String),
     MaxAge(u64),
     Idle(u64),
@@ -58,7 +63,7 @@ impl Test {
                 wanted.chars().all(|letter| letters.contains(letter))
             }
             Self::Database(index) => client.database.load(Relaxed) == *index,
-            Self::Capability => true,
+            Self::Capabilities(wanted) => wanted.is_empty(),
             Self::Ip(ip) => client.addr.rsplit_once(':').is_some_and(|(held, _)| held == ip),
             Self::MaxAge(s) => now_ms.saturating_sub(client.created_ms) / 1000 >= *s,
             Self::Idle(s) => now_ms.saturating_sub(client.last_seen_ms()) / 1000 >= *s,
@@ -100,9 +105,22 @@ impl Filter {
                 Some(not) if is(not, "NOT-") => (false, &word[4..]),
                 _ => (true, word),
             };
-            filter.tests.push((wanted, test(cx, property, wanted, &mut options)?));
+            let test = test(cx, property, wanted, &mut options)?;
+            filter.add(wanted, test);
         }
         Ok(filter)
+    }
+
+    /// Adds a test, in the place of one of the same kind.
+    fn add(&mut self, wanted: bool, test: Test) {
+        let same = |(held, other): &&mut (bool, Test)| {
+            *held == wanted && discriminant(other) == discriminant(&test)
+        };
+        match (self.tests.iter_mut().find(same), test) {
+            (Some((_, Test::Ids(ids))), Test::Ids(more)) => ids.extend(more),
+            (Some((_, held)), test) => *held = test,
+            (None, test) => self.tests.push((wanted, test)),
+        }
     }
 
     /// Whether a client passes.
@@ -146,10 +164,10 @@ fn test(
             Test::Flags(text())
         }
         b"capa" => {
-            if !value.is_empty() {
+            if !value.iter().all(|letter| CAPABILITY_LETTERS.contains(letter)) {
                 return Err(unknown("capa", wanted, &text()));
             }
-            Test::Capability
+            Test::Capabilities(text())
         }
         b"db" => Test::Database(database(cx, value, wanted)?),
         b"maxage" if wanted => Test::MaxAge(seconds("maxage", value)?),

@@ -189,9 +189,11 @@ fn slowlog_get(cx: &mut Context<'_>) -> Result<Done, Error> {
         2 => COUNT,
         3 => count(cx, 2)?,
         _ => {
-            return Err(Error::new(
-                "ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.",
-            ));
+            let word = String::from_utf8_lossy(cx.arg(1));
+            return Err(Error::text(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{word}'. Try SLOWLOG \
+                 HELP."
+            )));
         }
     };
     list(cx, Which::Slow, count)

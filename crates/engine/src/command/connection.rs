@@ -1,7 +1,7 @@
 //! Commands about the connection itself: AUTH, HELLO, PING, ECHO, SELECT, RESET, QUIT.
 //! CLIENT has files of its own. Transcripts: `tests/transcripts/connection`.
 
-use pannier_resp::Protocol;
+use pannier_resp::{Protocol, Reply};
 
 use super::row::{Command, Context, Done, Group, categories, flags};
 use crate::args::{self, Options, is};
@@ -186,7 +186,8 @@ fn hello(cx: &mut Context<'_>) -> Result<Done, Error> {
         if is(word, "AUTH") && options.left() >= 2 {
             credentials = Some((options.value()?, options.value()?));
         } else if is(word, "SETNAME") && options.has_value() {
-            name = Some(options.value()?);
+            let value = options.value()?;
+            name = Some(super::client::name(value)?);
         } else {
             let word = String::from_utf8_lossy(word);
             return Err(Error::text(format!("ERR Syntax error in HELLO option '{word}'")));
@@ -195,7 +196,7 @@ fn hello(cx: &mut Context<'_>) -> Result<Done, Error> {
     if let Some((user, password)) = credentials {
         authenticate(cx, user, password)?;
     }
-    if !cx.session.authenticated {
+    if cx.session.needs_password(cx.config) {
         return Err(Error::new(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
@@ -203,7 +204,7 @@ fn hello(cx: &mut Context<'_>) -> Result<Done, Error> {
         ));
     }
     if let Some(name) = name {
-        super::client::set_name(cx, name)?;
+        cx.client().labels.lock().name = name;
     }
     if let Some(protocol) = protocol {
         cx.session.set_protocol(protocol);
@@ -219,23 +220,22 @@ fn introduce(cx: &mut Context<'_>) {
     let protocol = if cx.session.protocol == Protocol::Resp2 { 2 } else { 3 };
     let id = cx.session.id() as i64;
     let reply = &mut *cx.reply;
+    let texts = |reply: &mut Reply, pairs: [(&str, &str); 2]| {
+        for text in pairs.into_iter().flat_map(|(name, value)| [name, value]) {
+            reply.bulk(text.as_bytes());
+        }
+    };
     reply.map(8);
-    for (name, value) in [
-        ("server", "redis"),
-        ("version", version.as_str()),
-        ("pannier_version", crate::VERSION),
-        ("mode", "standalone"),
-        ("role", "master"),
-    ] {
-        reply.bulk(name.as_bytes());
-        reply.bulk(value.as_bytes());
-    }
+    texts(reply, [("server", "redis"), ("version", version)]);
     reply.bulk(b"proto");
     reply.integer(protocol);
     reply.bulk(b"id");
     reply.integer(id);
+    texts(reply, [("mode", "standalone"), ("role", "master")]);
     reply.bulk(b"modules");
     reply.array(0);
+    reply.bulk(b"pannier_version");
+    reply.bulk(crate::VERSION.as_bytes());
 }
 
 fn ping(cx: &mut Context<'_>) -> Result<Done, Error> {
@@ -263,7 +263,10 @@ fn reset(cx: &mut Context<'_>) -> Result<Done, Error> {
     cx.session.select(0);
     cx.session.set_protocol(Protocol::Resp2);
     cx.reply.set_protocol(Protocol::Resp2);
-    cx.session.reply_mode = ReplyMode::On;
+    // After CLIENT REPLY SKIP its own reply is still left out, as in Valkey.
+    if cx.session.reply_mode != ReplyMode::Skip {
+        cx.session.reply_mode = ReplyMode::On;
+    }
     cx.session.authenticated = cx.config.requirepass.is_empty();
     cx.client().reset();
     cx.reply.simple("RESET");

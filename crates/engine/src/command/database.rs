@@ -104,12 +104,14 @@ fn flush(cx: &mut Context<'_>, database: Option<usize>) -> Result<Done, Error> {
 
 fn swapdb(cx: &mut Context<'_>) -> Result<Done, Error> {
     let databases = cx.engine.keyspace.databases();
-    let index = |at: usize, bad: Error| match args::integer(cx.arg(at)) {
-        Err(_) => Err(bad),
-        Ok(_) => args::database(cx.arg(at), databases),
+    let number = |at: usize, bad: Error| match args::integer(cx.arg(at)).map(i32::try_from) {
+        Ok(Ok(_)) => Ok(at),
+        _ => Err(bad),
     };
-    let first = index(1, Error::new("ERR invalid first DB index"));
-    let (a, b) = (first?, index(2, Error::new("ERR invalid second DB index"))?);
+    let first = number(1, Error::new("ERR invalid first DB index"))?;
+    let second = number(2, Error::new("ERR invalid second DB index"))?;
+    let a = args::database(cx.arg(first), databases)?;
+    let b = args::database(cx.arg(second), databases)?;
     cx.view.swap_databases(a, b);
     cx.ok()
 }

@@ -243,7 +243,7 @@ fn copy(cx: &mut Context<'_>) -> Result<Done, Error> {
     if from_db == to_db && from.bytes == to.bytes {
         return Err(Error::SAME_OBJECT);
     }
-    if !replace && cx.view.contains(to_db, to) {
+    if cx.view.read(from_db, from).is_none() || !replace && cx.view.contains(to_db, to) {
         return cx.int(0);
     }
     let Some(copy) = cx.view.copy(from_db, from) else { return cx.int(0) };

@@ -55,6 +55,7 @@ struct Picture<'a> {
     wheel_marks: usize,
     watched_keys: usize,
     watching: usize,
+    blocked: usize,
     /// The databases that have keys.
     databases: Vec<(usize, DatabaseInfo)>,
 }
@@ -152,6 +153,7 @@ impl<'a> Picture<'a> {
             totals: engine.stats.totals([stats.hits, stats.misses, stats.expired, stats.evicted]),
             overhead: cx.view.overhead(),
             wheel_marks: cx.view.wheel_marks(),
+            blocked: all.iter().filter(|one| one.blocked.load(Relaxed)).count(),
             watching: all.iter().filter(|one| one.watched.load(Relaxed) > 0).count(),
             watched_keys: cx.view.watched_keys(),
             databases: used.map(|db| (db, cx.view.database_info(db))).collect(),
@@ -209,9 +211,9 @@ fn clients(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("maxclients", config.maxclients);
     lines.add("client_recent_max_input_buffer", picture.largest_query);
     lines.add("client_recent_max_output_buffer", picture.largest_output);
+    lines.add("blocked_clients", picture.blocked);
     lines.each(
         &[
-            "blocked_clients",
             "tracking_clients",
             "pubsub_clients",
             "clients_in_timeout_table",

@@ -304,16 +304,17 @@ fn latency_histogram(cx: &mut Context<'_>) -> Result<Done, Error> {
     Ok(Done::Replied)
 }
 
-/// Cumulative counts at the powers of two where they grow.
+/// Cumulative counts at the powers of two where they grow. The bounds are those that Redis shows,
+/// which are powers of two of 1.024 µs and the width of a bucket: 1, 2, 4, 8, 16, 33, 66, 132.
 fn powers(buckets: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
     let mut steps: Vec<(u64, u64)> = Vec::new();
     let mut sum = 0;
     for (top, n) in buckets {
         sum += n;
-        let power = top.max(1).next_power_of_two();
+        let bound = (top.max(1).next_power_of_two() * 1032 - 1) / 1000;
         match steps.last_mut() {
-            Some((held, count)) if *held == power => *count = sum,
-            _ => steps.push((power, sum)),
+            Some((held, count)) if *held == bound => *count = sum,
+            _ => steps.push((bound, sum)),
         }
     }
     steps

@@ -103,7 +103,7 @@ const OBJECT_REFCOUNT: Command = Command {
 /// The live entry of the key, or a nil reply.
 fn look<'c>(cx: &'c mut Context<'_>) -> Option<Found<'c>> {
     let (db, key) = (cx.db(), cx.key(2));
-    cx.view.peek(db, key)
+    cx.view.look(db, key)
 }
 
 fn object_encoding(cx: &mut Context<'_>) -> Result<Done, Error> {

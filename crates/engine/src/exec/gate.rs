@@ -1,8 +1,9 @@
 //! The gate: every reason to refuse a request before it touches data, in Redis's order.
 //!
-//! The order is part of the protocol: clients depend on which error wins. Unknown command and
-//! arity come first, then switches that protect the server, authentication, and pauses; room for
-//! writes is made where keys are opened (`open`), since it depends on them.
+//! The order is part of the protocol: clients depend on which error wins. It is Valkey 9's: who is
+//! not authenticated learns nothing else, not even which commands exist; then come unknown command
+//! and arity, switches that protect the server, and pauses. Room for writes is made where keys are
+//! opened (`open`), since it depends on them.
 
 use std::fmt::Write;
 
@@ -29,23 +30,42 @@ pub(super) enum Verdict {
     Refused(Error),
 }
 
-/// The row of a request; the errors are those of unknown names and wrong arity.
-pub(super) fn find(engine: &Engine, args: Args<'_>) -> Result<Resolved, Error> {
-    let name = args.get(0);
-    let Some(found) = engine.commands.find(name).filter(|found| !found.command.name.contains('|'))
-    else {
-        return Err(unknown(args));
-    };
-    let mut found = found;
-    if !found.command.subcommands.is_empty() && args.len() > 1 {
-        let sub = engine.commands.find_sub(found, args.get(1));
-        found = sub.ok_or_else(|| unknown_sub(found.command.name, args.get(1)))?;
+/// Why a request has no row that may run: the error, and the row's number if there is one.
+pub(super) type Refusal = (Option<u16>, Error);
+
+/// The row of a request; the errors are those of missing authentication, unknown names and wrong
+/// arity.
+pub(super) fn find(
+    engine: &Engine,
+    config: &Config,
+    session: &Session,
+    args: Args<'_>,
+) -> Result<Resolved, Refusal> {
+    let found = lookup(engine, args);
+    if session.needs_password(config) {
+        let row = found.as_ref().ok();
+        if !row.is_some_and(|row| row.command.is(flags::NO_AUTH)) {
+            return Err((row.map(|row| row.id), Error::NO_AUTH));
+        }
     }
+    let found = found.map_err(|error| (None, error))?;
     if found.command.accepts(args.len()) {
         Ok(found)
     } else {
-        Err(Error::arity(found.command.name))
+        Err((Some(found.id), Error::arity(found.command.name)))
     }
+}
+
+/// The row of a name, or of the sub-command that the second argument names.
+fn lookup(engine: &Engine, args: Args<'_>) -> Result<Resolved, Error> {
+    let found = engine.commands.find(args.get(0));
+    let found = found.filter(|found| !found.command.name.contains('|'));
+    let found = found.ok_or_else(|| unknown(args))?;
+    if found.command.subcommands.is_empty() || args.len() == 1 {
+        return Ok(found);
+    }
+    let sub = engine.commands.find_sub(found, args.get(1));
+    sub.ok_or_else(|| unknown_sub(found.command.name, args.get(1)))
 }
 
 /// Whether a known command may run now.
@@ -63,9 +83,6 @@ pub(super) fn check(
              option in the configuration file, and then restart the server.",
         ));
     }
-    if !session.authenticated && !command.is(flags::NO_AUTH) {
-        return Verdict::Refused(Error::NO_AUTH);
-    }
     if session.queue.is_some() && command.is(flags::NO_MULTI) {
         return Verdict::Refused(Error::text(format!(
             "ERR Command '{}' not allowed inside a transaction",
@@ -75,8 +92,7 @@ pub(super) fn check(
     match engine.pause.active(now.unix_ms()) {
         None => Verdict::Pass,
         Some((Held::Writes, _)) if !writes(session, command) => Verdict::Pass,
-        // What ends a pause, or only concerns the connection, is never held back.
-        Some(_) if command.name.starts_with("client|") => Verdict::Pass,
+        // Nothing is let through: where all is held back, CLIENT UNPAUSE is too, as in Valkey.
         Some((_, until_ms)) => Verdict::Held(until_ms),
     }
 }

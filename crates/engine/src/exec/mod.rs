@@ -14,6 +14,8 @@ mod settle;
 
 pub(crate) use open::make_room;
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use pannier_resp::{Args, Batch, OwnedArgs, Reply};
 use pannier_store::Now;
 
@@ -94,11 +96,11 @@ fn execute(
     if session.reply_mode == ReplyMode::SkipNext {
         session.reply_mode = ReplyMode::Skip;
     }
-    let step = match gate::find(engine, args) {
-        Err(error) => {
+    let step = match gate::find(engine, &config, session, args) {
+        Err((id, error)) => {
             let error =
                 if is(args.get(0), "exec") { queue::abort(engine, session, &error) } else { error };
-            settle::refused(session, None, &error, reply);
+            settle::refused(session, id, &error, reply);
             Step::Done
         }
         Ok(found) => match gate::check(engine, &config, session, found.command, now) {
@@ -110,7 +112,14 @@ fn execute(
                 perform(engine, &config, session, (found, args), (reply, now));
                 Step::Done
             }
-            gate::Verdict::Held(until_ms) => Step::Held(until_ms),
+            gate::Verdict::Held(until_ms) => {
+                session.client.blocked.store(true, Relaxed);
+                // It will be tried again; until then nothing has been skipped.
+                if session.reply_mode == ReplyMode::Skip {
+                    session.reply_mode = ReplyMode::SkipNext;
+                }
+                return Step::Held(until_ms);
+            }
             gate::Verdict::Refused(error) => {
                 settle::refused(session, Some(found.id), &error, reply);
                 Step::Done

@@ -30,7 +30,8 @@ pub(super) fn open<'a>(
     now: Now,
 ) -> Result<View<'a>, Error> {
     let keyspace = &engine.keyspace;
-    let rules = Engine::rules(config, !session.no_touch());
+    let mut rules = Engine::rules(config, !session.no_touch());
+    rules.keep_expired = engine.pause.active(now.unix_ms()).is_some();
     if config.maxmemory > 0 && !make_room(engine, config, now) && command.is(flags::DENYOOM) {
         return Err(Error::OOM);
     }

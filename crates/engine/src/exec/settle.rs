@@ -30,6 +30,7 @@ pub(super) struct Executed<'a> {
 #[inline]
 pub(super) fn seen(session: &Session, id: u16, now: Now) {
     let client = &session.client;
+    client.blocked.store(false, Relaxed);
     client.last_seen_ms.store(now.unix_ms(), Relaxed);
     client.last_command.store(i32::from(id), Relaxed);
     client.commands.store(client.commands.load(Relaxed) + 1, Relaxed);
