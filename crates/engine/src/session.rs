@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use pannier_resp::Protocol;
 
 use crate::clients::Client;
-use crate::config::Config;
 use crate::command::Command;
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::mailbox::Mailbox;
 use crate::stats::Lane;

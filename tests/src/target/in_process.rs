@@ -93,7 +93,7 @@ impl Host for StillHost {
 
     fn shutdown(&self, request: ShutdownRequest) -> Result<(), String> {
         if request.abort {
-            return Err("ERR No shutdown in progress.".to_owned());
+            return Err("No shutdown in progress.".to_owned());
         }
         self.down.store(true, Ordering::Relaxed);
         Ok(())
@@ -275,8 +275,12 @@ impl Line {
         if let Next::Held { until_ms } = ran.next {
             self.held_until_ms = until_ms;
         }
+        let before = self.output.len();
         reply.write_to(&mut self.output);
         self.input.drain(..consumed);
+        let client = session.client();
+        client.net_in.fetch_add(consumed as u64, Ordering::Relaxed);
+        client.net_out.fetch_add((self.output.len() - before) as u64, Ordering::Relaxed);
         open
     }
 }

@@ -175,9 +175,10 @@ fn perform(
     if outcome == Ok(Done::RunQueue) {
         outcome = queue::run(engine, config, session, reply, now);
     }
+    let mut changed = None;
     match &outcome {
         Ok(Done::Replied | Done::RunQueue) => {}
-        Ok(Done::Trim) => open::trim(engine, &engine.config.load(), now),
+        Ok(Done::Trim) => open::trim(engine, changed.insert(engine.config()), now),
         Ok(Done::Close) => session.closing = true,
         Err(error) => {
             reply.cut(mark);
@@ -187,5 +188,7 @@ fn perform(
     }
     let failed = outcome.is_err();
     let ran = settle::Executed { id: found.id, args, failed, dirty, sooner, started };
+    // CONFIG SET is measured by the thresholds that it has set.
+    let config = changed.as_deref().unwrap_or(config);
     settle::settle(engine, config, session, ran, (reply, mark), now);
 }
