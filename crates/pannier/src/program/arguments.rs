@@ -107,7 +107,7 @@ impl Arguments {
 
 fn version() -> String {
     let bits = usize::BITS;
-    format!("Pannier v={} malloc=mimalloc bits={bits}", env!("CARGO_PKG_VERSION"))
+    format!("Pannier v={} malloc=jemalloc bits={bits}", env!("CARGO_PKG_VERSION"))
 }
 
 const HELP: &str = "\

@@ -3,6 +3,7 @@
 //! `arguments` and `file` turn words and files into a configuration, `log` writes events in
 //! Redis's form; [`Main`] hands the server what it asks of its program.
 
+mod allocator;
 mod arguments;
 mod file;
 mod log;
@@ -52,6 +53,14 @@ impl pannier_server::Program for Main {
     }
 
     fn allocator(&self) -> &'static str {
-        "mimalloc"
+        "jemalloc"
+    }
+
+    fn allocator_stats(&self) -> String {
+        allocator::report()
+    }
+
+    fn purge_memory(&self) {
+        allocator::purge();
     }
 }
