@@ -61,7 +61,10 @@ impl Error {
     pub const OFFSET_OUT_OF_RANGE: Self = Self::new("ERR offset is out of range");
     /// No room under `maxmemory`.
     pub const OOM: Self = Self::new("OOM command not allowed when used memory > 'maxmemory'.");
-    /// No room under `maxentries` or `db-maxentries`.
+    /// No room under `db-maxentries`.
+    pub const OOM_DATABASE_ENTRIES: Self =
+        Self::new("OOM command not allowed when entries would exceed 'db-maxentries'.");
+    /// No room under `maxentries`.
     pub const OOM_ENTRIES: Self =
         Self::new("OOM command not allowed when entries would exceed 'maxentries'.");
     /// Not authenticated.

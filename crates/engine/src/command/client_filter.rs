@@ -125,9 +125,8 @@ impl Filter {
 
     /// Whether a client passes.
     pub(super) fn matches(&self, client: &Client, own: u64, now_ms: u64) -> bool {
-        !(self.skip_own && client.id == own)
-            && !client.closing.load(Relaxed)
-            && self.tests.iter().all(|(wanted, test)| test.holds(client, now_ms) == *wanted)
+        let skipped = self.skip_own && client.id == own || client.closing.load(Relaxed);
+        !skipped && self.tests.iter().all(|(wanted, test)| test.holds(client, now_ms) == *wanted)
     }
 }
 

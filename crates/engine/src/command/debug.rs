@@ -192,6 +192,7 @@ fn digest_value(cx: &mut Context<'_>) -> Result<Done, Error> {
 }
 
 /// One reply of every kind, for the authors of client libraries.
+#[expect(clippy::approx_constant, reason = "the number that Redis replies")]
 fn protocol(cx: &mut Context<'_>) -> Result<Done, Error> {
     let word = cx.arg(2).to_ascii_lowercase();
     let resp3 = cx.session.protocol == Protocol::Resp3;

@@ -115,11 +115,18 @@ pub(super) fn reserve<'a>(
             let missing = view.missing(*database, keys);
             view.reserve(*database, missing).err()
         });
-        let Some((scope, over)) = full else { return Ok(view) };
+        let Some((database, over)) = full else { return Ok(view) };
         drop(view);
-        let scope = scope.map_or(Scope::Keyspace, Scope::Database);
-        if !evict(engine, scope, room, over, now) {
-            return Err(Error::OOM_ENTRIES);
+        let keyspace = &engine.keyspace;
+        let (scope, entries, refusal) = match database {
+            None => (Scope::Keyspace, keyspace.totals().entries, Error::OOM_ENTRIES),
+            Some(index) => {
+                (Scope::Database(index), keyspace.len(index), Error::OOM_DATABASE_ENTRIES)
+            }
+        };
+        // What would not fit with everything else gone costs nobody an entry.
+        if over > entries || !evict(engine, scope, room, over, now) {
+            return Err(refusal);
         }
     }
     Err(Error::OOM_ENTRIES)
