@@ -1,6 +1,6 @@
 //! What every measurement needs to know about this run, and where it leaves its remarks.
 //!
-//! One value instead of a handful of arguments: the definitions, the peers that serve here, how much
+//! One value for many arguments: the definitions, the peers that serve here, how much
 //! was asked for, and the notes. A measurement that cannot give a peer a figure says so by
 //! [`Run::left_out`] and goes on with the others; nothing is left out silently.
 

@@ -16,7 +16,8 @@
 //! block to twice what is needed (beyond 1 MiB: by a quarter), so appends are amortised O(1) a
 //! byte; it reallocates downwards when three quarters are empty.
 //!
-//! Rules: the unsafe code is in `block` alone; here is the policy, in safe code. `footprint` is what the allocator gives (`size_class`), not what is used.
+//! Rules: the unsafe code is in `block` alone; here is the policy, in safe code.
+//! `footprint` is what the allocator gives (`size_class`), not what is used.
 //! Neighbours: `block` holds the memory, `store` the meaning. Tests: `tests/entry.rs`.
 
 mod block;

@@ -177,7 +177,9 @@ proptest! {
                 Step::Put(key) => twin.put(key, number),
                 Step::Remove(key) => twin.remove(key),
                 Step::Find(key) => twin.find(key),
-                Step::PutMany(from, len) => (from..from + len).for_each(|key| twin.put(key, number)),
+                Step::PutMany(from, len) => {
+                    (from..from + len).for_each(|key| twin.put(key, number));
+                }
                 Step::RemoveMany(from, len) => (from..from + len).for_each(|key| twin.remove(key)),
                 Step::Retain(modulus) => twin.retain(|key| key % modulus == 0),
                 Step::Clear => {

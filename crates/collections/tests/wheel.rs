@@ -1,4 +1,4 @@
-//! The wheel against a `BTreeMap`: exact ticks, budgets, re-arming, sweeps, a clock that turns back.
+//! The wheel against a `BTreeMap`: exact ticks, budgets, re-arming, sweeps, a clock set back.
 
 use std::collections::{BTreeSet, HashMap};
 

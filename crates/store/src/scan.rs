@@ -4,7 +4,8 @@
 //! The walk goes through the shards in turn and through each shard's table in hash order. A cursor
 //! is the shard's number over 40 bits of position, so it stays below 2^53 and survives clients
 //! that keep cursors in a double. Splitting and merging of segments does not change hash order,
-//! so growth and shrinking cannot lose an element. One call locks one shard at a time, unless the view holds them all.
+//! so growth and shrinking cannot lose an element. One call locks one shard at a time,
+//! unless the view holds them all.
 
 use pannier_collections::Table;
 

@@ -30,8 +30,11 @@ const BITFIELD: Command = Command {
     flags: flags::DENYOOM | flags::WRITE,
     categories: categories::BITMAP,
     keys: &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE | access::VARIABLE)
-        .noted("This command allows both access and modification of the key")],
-    syntax: "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> ...]]",
+        .noted("reads with GET, writes with SET and INCRBY")],
+    syntax: "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset \
+             value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW WRAP \
+             | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> \
+             ...]]",
     summary: "Reads, writes and increments integers of any width at any bit offset of a string.",
     complexity: "O(N) with N the number of operations",
     handler: bitfield,

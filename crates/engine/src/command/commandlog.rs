@@ -1,5 +1,8 @@
 //! SLOWLOG and COMMANDLOG: reading the logs of slow commands, large requests and large replies.
-//! The logs themselves are in `logs`. Transcripts: `tests/transcripts/server`.
+//!
+//! SLOWLOG is the older name of the first of the three. What is logged, and what is left out of it
+//! (passwords, long arguments), is decided where requests are settled, in `logs`; here entries are
+//! only shown. Transcripts: `tests/transcripts/server`.
 
 use super::row::{Command, Context, Done, Group, flags};
 use crate::error::Error;

@@ -148,13 +148,13 @@ fn config_rewrite(cx: &mut Context<'_>) -> Result<Done, Error> {
 
 fn config_help(cx: &mut Context<'_>) -> Result<Done, Error> {
     cx.help(&[
-        "GET <pattern>",
-        "    Return parameters matching the glob-like <pattern> and their values.",
-        "SET <directive> <value>",
-        "    Set the configuration <directive> to <value>.",
+        "GET <pattern> [<pattern> ...]",
+        "    The parameters whose names match a pattern, with their values.",
         "RESETSTAT",
-        "    Reset statistics reported by the INFO command.",
+        "    Start the statistics of INFO from zero again.",
         "REWRITE",
-        "    Rewrite the configuration file.",
+        "    Bring the configuration file up to what is in force.",
+        "SET <parameter> <value> [<parameter> <value> ...]",
+        "    Change parameters, all of them or none.",
     ])
 }

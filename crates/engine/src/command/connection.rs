@@ -1,5 +1,8 @@
 //! Commands about the connection itself: AUTH, HELLO, PING, ECHO, SELECT, RESET, QUIT.
-//! CLIENT has files of its own. Transcripts: `tests/transcripts/connection`.
+//!
+//! There is one user, `default`, whose password is `requirepass`; passwords are compared in a time
+//! that does not depend on where they differ. CLIENT has files of its own.
+//! Transcripts: `tests/transcripts/connection`.
 
 use pannier_resp::{Protocol, Reply};
 

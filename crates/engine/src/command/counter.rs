@@ -1,6 +1,8 @@
-//! Counters: strings that hold numbers. Integers are kept as such in their entry, so INCR on an
-//! existing counter changes eight bytes in place. INCRBYFLOAT computes as Redis does, in 80-bit
-//! floats (see `float`). Transcripts: `tests/transcripts/string`.
+//! Counters: strings that hold numbers.
+//!
+//! Integers are kept as such in their entry, so INCR on an existing counter changes eight bytes in
+//! place. INCRBYFLOAT computes as Redis does, in 80-bit floats (see `float`).
+//! Transcripts: `tests/transcripts/string`.
 
 use pannier_store::{Deadline, NewValue};
 

@@ -1,5 +1,8 @@
 //! OBJECT: how the value of a key is kept, and how lately or often it was used.
-//! None of it moves access clocks. Transcripts: `tests/transcripts/generic`.
+//!
+//! None of it moves access clocks. Encodings carry Redis's names at Redis's thresholds, whatever
+//! the store does inside; a value has one owner, so REFCOUNT is always 1.
+//! Transcripts: `tests/transcripts/generic`.
 
 use pannier_store::Found;
 

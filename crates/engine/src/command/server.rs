@@ -1,4 +1,7 @@
 //! The server as a whole: TIME, LASTSAVE, LOLWUT, SHUTDOWN.
+//!
+//! SHUTDOWN is a request to the host, which decides how the program ends; the connection closes
+//! without a reply when it is granted. Nothing is saved to disk yet, so SHUTDOWN SAVE is refused.
 //! Transcripts: `tests/transcripts/server`.
 
 use super::row::{Command, Context, Done, Group, categories, flags};

@@ -16,7 +16,8 @@ use super::table::{Change, Parameter};
 
 macro_rules! absent {
     ($($feature:literal { $(
-        $name:literal $(| $alias:literal)? = $value:literal, $kind:expr, $change:ident $($sensitive:ident)?;
+        $name:literal $(| $alias:literal)? = $value:literal,
+            $kind:expr, $change:ident $($sensitive:ident)?;
     )* })*) => {
         pub(super) const ABSENT: &[Parameter] = &[$($(Parameter {
             name: $name,

@@ -1,5 +1,8 @@
 //! Least recently used: the longer an entry has been idle, the better a victim it is.
-//! The stamp is in milliseconds (see `access`). Neighbours: `lfu`, `ttl`, and `mod` for the rounds.
+//!
+//! The stamp is in milliseconds, because seconds cannot rank a small cache that is read thousands
+//! of times a second (see `access`). The score is the idle time.
+//! Neighbours: `lfu`, `ttl`, and `mod` for the rounds.
 
 use crate::value::Item;
 use crate::{Now, Rules};
