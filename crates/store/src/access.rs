@@ -30,7 +30,13 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { frequency: false, lfu_log_factor: 10, lfu_decay_min: 1, touch: true, keep_expired: false }
+        Self {
+            frequency: false,
+            lfu_log_factor: 10,
+            lfu_decay_min: 1,
+            touch: true,
+            keep_expired: false,
+        }
     }
 }
 

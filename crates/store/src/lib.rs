@@ -22,6 +22,8 @@ mod interest;
 mod keyspace;
 mod scan;
 mod shard;
+#[cfg(test)]
+mod tests;
 mod time;
 mod value;
 mod view;

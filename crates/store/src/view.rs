@@ -11,7 +11,7 @@
 //! | `read`, `string` | yes | yes |
 //! | `look` | yes | no |
 //! | `peek` | no | no |
-//! | `edit`, `set` | no | yes |
+//! | `look_to_write`, `edit`, `set` | no | yes |
 //!
 //! Rules: a key outside the opened shards is a bug in the command's row and panics. Changes count
 //! into `dirty`, from which the caller's `settle` works; nothing else is notified from here.
@@ -23,7 +23,7 @@ use pannier_collections::{Entry, NewPayload, Payload};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::hash::Key;
-use crate::interest::Watcher;
+use crate::interest::{Interest, Watcher};
 use crate::keyspace::{Garbage, Keyspace};
 use crate::shard::Shard;
 use crate::value::{self, ARMED, INLINE_MAX, Item, Large, NewValue, Object, RAW, Str, WrongType};
@@ -79,6 +79,8 @@ pub struct Found<'v> {
 /// A live string entry, to change in place.
 pub struct Edit<'v> {
     item: &'v mut Item,
+    interest: &'v Interest,
+    database: usize,
     part_bytes: &'v mut isize,
     delta: &'v mut isize,
     dirty: &'v mut u64,
@@ -262,6 +264,12 @@ impl<'k> View<'k> {
         self.find(database, key).map(|item| Found { item, now, rules })
     }
 
+    /// Looks a key up as a command does that may write it: its access clock moves.
+    pub fn look_to_write(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
+        let (now, rules) = (self.now, self.rules);
+        self.found(database, key, true).map(|item| Found { item, now, rules })
+    }
+
     /// Whether a live key is there, without any trace.
     pub fn contains(&mut self, database: usize, key: Key<'_>) -> bool {
         self.find(database, key).is_some()
@@ -296,10 +304,8 @@ impl<'k> View<'k> {
         Str::of(item)?;
         let before = value::footprint(item);
         let dirty = &mut self.dirty;
-        if !interest.is_empty() {
-            interest.changed(database, key.bytes);
-        }
-        Ok(Some(Edit { item, part_bytes: &mut part.bytes, delta, dirty, before }))
+        let part_bytes = &mut part.bytes;
+        Ok(Some(Edit { item, interest, database, part_bytes, delta, dirty, before }))
     }
 
     /// Stores a string under a key, over whatever was there.
@@ -374,6 +380,13 @@ impl<'k> View<'k> {
     pub fn remove(&mut self, database: usize, key: Key<'_>) -> bool {
         let removed = self.take(database, key).is_some();
         self.dirty += u64::from(removed);
+        removed
+    }
+
+    /// Removes a live key because its new deadline has passed already; false if there was none.
+    pub fn expire(&mut self, database: usize, key: Key<'_>) -> bool {
+        let removed = self.remove(database, key);
+        self.shard(key).stats.expired += u64::from(removed);
         removed
     }
 
@@ -594,16 +607,24 @@ impl Edit<'_> {
         Str::of(self.item).unwrap_or(Str::Bytes(&[]))
     }
 
+    /// Counts a change, and tells whoever watches the key.
+    fn changed(&mut self) {
+        *self.dirty += 1;
+        if !self.interest.is_empty() {
+            self.interest.changed(self.database, self.item.key());
+        }
+    }
+
     /// Replaces the value by an integer.
     pub fn set_int(&mut self, n: i64) {
-        *self.dirty += 1;
+        self.changed();
         self.item.set_payload(NewPayload::Int(n));
         self.item.set_flags(self.item.flags() & !RAW);
     }
 
     /// Replaces the value; the deadline stays.
     pub fn set(&mut self, value: NewValue<'_>) {
-        *self.dirty += 1;
+        self.changed();
         let (payload, raw) = value.into_payload();
         self.item.set_payload(payload);
         self.item.set_flags(self.item.flags() & !RAW | raw);
@@ -612,7 +633,7 @@ impl Edit<'_> {
     /// Hands the value's bytes to `change`, lengthened with zeros to at least `len_min`.
     /// Counts as one change.
     pub fn bytes<R>(&mut self, len_min: usize, change: impl FnOnce(&mut [u8]) -> R) -> R {
-        *self.dirty += 1;
+        self.changed();
         self.item.set_flags(self.item.flags() | RAW);
         if let Payload::Int(n) = self.item.payload() {
             let mut digits = itoa::Buffer::new();

@@ -1,0 +1,182 @@
+//! The sums follow every change: bytes, entries, volatile keys, deadlines.
+//!
+//! Random operations of every kind that a view offers, on one shard and on several, on strings of
+//! all sizes and on replies that still hold a large one; after each step or few, the recount.
+
+use bytes::Bytes;
+
+use super::{START_MS, at, keyspace, recount};
+use crate::{
+    Deadline, INLINE_MAX, Key, Keyspace, NewValue, Open, Policy, Room, Rules, Scope, Str, View,
+};
+
+/// A random walk over everything that changes a keyspace.
+struct Walk {
+    rng: fastrand::Rng,
+    now_ms: u64,
+    /// Large values that somebody still reads.
+    held: Vec<Bytes>,
+}
+
+impl Walk {
+    fn key(&mut self) -> Vec<u8> {
+        let n = self.rng.u32(..60);
+        // Names of several lengths, so that a rename changes the size of its block.
+        format!("{n:0width$}", width = 1 + n as usize % 30).into_bytes()
+    }
+
+    fn len(&mut self) -> usize {
+        let sizes = [0, 1, 8, 44, 100, 1000, INLINE_MAX - 1, INLINE_MAX, INLINE_MAX + 1, 100_000];
+        sizes[self.rng.usize(..sizes.len())]
+    }
+
+    fn deadline(&mut self) -> Deadline {
+        match self.rng.u32(..4) {
+            0 => Deadline::Keep,
+            1 => Deadline::Clear,
+            _ => Deadline::At(self.now_ms + self.rng.u64(1..5000)),
+        }
+    }
+
+    fn step(&mut self, keyspace: &Keyspace) {
+        match self.rng.u32(..100) {
+            0 => self.everything(keyspace),
+            1..4 => self.pass(keyspace),
+            4..8 => {
+                let policies = [Policy::AllKeysLru, Policy::AllKeysRandom, Policy::VolatileTtl];
+                let policy = policies[self.rng.usize(..policies.len())];
+                let room = Room { policy, samples: 5, rules: Rules::default() };
+                let scopes = [Scope::Keyspace, Scope::Database(self.rng.usize(..3))];
+                keyspace.evict(scopes[self.rng.usize(..2)], room, at(self.now_ms));
+            }
+            _ => {
+                let (a, b) = (self.key(), self.key());
+                let (a, b) = (keyspace.key(&a), keyspace.key(&b));
+                let now = at(self.now_ms);
+                let mut view = keyspace.open(Open::Keys(&[a, b]), now, Rules::default());
+                self.change(&mut view, a, b);
+            }
+        }
+    }
+
+    fn everything(&mut self, keyspace: &Keyspace) {
+        let mut view = keyspace.open(Open::All, at(self.now_ms), Rules::default());
+        match self.rng.u32(..8) {
+            0 => drop(view.flush(None)),
+            1 => drop(view.flush(Some(self.rng.usize(..3)))),
+            _ => view.swap_databases(self.rng.usize(..3), self.rng.usize(..3)),
+        }
+    }
+
+    fn pass(&mut self, keyspace: &Keyspace) {
+        self.now_ms += self.rng.u64(..1000);
+        if self.rng.bool() {
+            keyspace.expire(self.now_ms, self.rng.usize(1..50));
+        }
+    }
+
+    fn change(&mut self, view: &mut View<'_>, a: Key<'_>, b: Key<'_>) {
+        let (from, to) = (self.rng.usize(..3), self.rng.usize(..3));
+        match self.rng.u32(..11) {
+            0..3 => self.set(view, from, a),
+            3 => {
+                view.remove(from, a);
+            }
+            4 => {
+                let deadline = self.rng.bool().then(|| self.now_ms + self.rng.u64(..5000));
+                view.set_deadline(from, a, deadline);
+            }
+            5 => {
+                if let Some(taken) = view.take(from, a) {
+                    view.put(to, b, taken);
+                }
+            }
+            6 => {
+                if let Some(copy) = view.copy(from, a) {
+                    view.put(to, b, copy);
+                }
+            }
+            7 => {
+                let len = self.len();
+                if let Ok(Some(mut edit)) = view.edit(from, a) {
+                    edit.bytes(len, |bytes| bytes.fill(b'x'));
+                }
+            }
+            8 => {
+                if let Ok(Some(mut edit)) = view.edit(from, a) {
+                    edit.set(NewValue::Int(7));
+                }
+            }
+            9 => {
+                if let Ok(Some(Str::Large(bytes))) = view.string(from, a) {
+                    self.held.push(bytes.clone());
+                }
+            }
+            _ => {
+                view.expire(from, a);
+                self.held.clear();
+            }
+        }
+    }
+
+    fn set(&mut self, view: &mut View<'_>, database: usize, key: Key<'_>) {
+        let bytes = vec![b'a'; self.len()];
+        let deadline = self.deadline();
+        match self.rng.u32(..4) {
+            0 => view.set(database, key, NewValue::Int(self.rng.i64(..)), deadline),
+            1 => view.set(database, key, NewValue::Raw(&bytes), deadline),
+            2 if bytes.len() > INLINE_MAX => {
+                view.set(database, key, NewValue::Large(Bytes::from(bytes)), deadline);
+            }
+            _ => view.set(database, key, NewValue::of(&bytes), deadline),
+        }
+    }
+}
+
+#[test]
+fn sums_equal_a_recount_after_any_change() {
+    for (seed, shards) in [(1, 1), (2, 1), (3, 4), (4, 16)] {
+        let keyspace = keyspace(shards);
+        let rng = fastrand::Rng::with_seed(seed);
+        let mut walk = Walk { rng, now_ms: START_MS, held: Vec::new() };
+        for _ in 0..4000 {
+            walk.step(&keyspace);
+            recount(&keyspace);
+        }
+    }
+}
+
+#[test]
+fn sums_are_zero_again_when_all_is_flushed() {
+    let keyspace = keyspace(4);
+    let mut walk = Walk { rng: fastrand::Rng::with_seed(5), now_ms: START_MS, held: Vec::new() };
+    for _ in 0..3000 {
+        walk.step(&keyspace);
+    }
+    drop(keyspace.open(Open::All, at(walk.now_ms), Rules::default()).flush(None));
+    recount(&keyspace);
+    assert_eq!(keyspace.totals().entries, 0);
+    let left = keyspace.totals().bytes;
+    assert!(left < 4 * 20_000, "{left} bytes are left in wheels and tables");
+}
+
+#[test]
+fn growing_piece_by_piece_is_counted_at_the_edge_of_the_inline_size() {
+    let keyspace = keyspace(1);
+    let key = keyspace.key(b"k");
+    for len in (INLINE_MAX - 3..INLINE_MAX + 4).chain([40_000, 1_048_577]) {
+        let mut view = keyspace.open(Open::Keys(&[key]), at(START_MS), Rules::default());
+        if !view.contains(0, key) {
+            view.set(0, key, NewValue::of(b"1"), Deadline::Clear);
+        }
+        let Ok(Some(mut edit)) = view.edit(0, key) else { panic!("a string") };
+        let old = edit.string().len();
+        edit.bytes(len, |bytes| bytes[old..].fill(b'2'));
+        drop(edit);
+        let Ok(Some(value)) = view.string(0, key) else { panic!("a string") };
+        assert_eq!(value.len(), len);
+        assert!(value.to_vec()[1..].iter().all(|byte| *byte == b'2'));
+        drop(view);
+        recount(&keyspace);
+    }
+}
