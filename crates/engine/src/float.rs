@@ -74,20 +74,31 @@ impl LongDouble {
 /// A finite number without its sign, decimal or hexadecimal; nothing on overflow or underflow.
 fn finite(text: &str) -> Option<X87DoubleExtended> {
     let hexadecimal = text.strip_prefix("0x");
-    let plain = |c: char| match hexadecimal {
-        Some(_) => c.is_ascii_hexdigit() || matches!(c, '.' | 'p' | '+' | '-' | 'x'),
-        None => c.is_ascii_digit() || matches!(c, '.' | 'e' | '+' | '-'),
-    };
-    if !text.chars().all(plain) || !text.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+    let digits = hexadecimal.unwrap_or(text);
+    let (mantissa, exponent) =
+        match digits.split_once(if hexadecimal.is_some() { 'p' } else { 'e' }) {
+            Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+            None => (digits, None),
+        };
+    let is_digit = |c: char| c.is_ascii_digit() || hexadecimal.is_some() && c.is_ascii_hexdigit();
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let plain = whole.chars().chain(fraction.chars()).all(is_digit);
+    if !plain || whole.is_empty() && fraction.is_empty() || !exponent.is_none_or(is_exponent) {
         return None;
     }
     let padded = match hexadecimal {
-        Some(digits) if !digits.contains('p') => format!("{text}p0"),
+        Some(_) if exponent.is_none() => format!("{text}p0"),
         _ => text.to_owned(),
     };
     let parsed = X87DoubleExtended::from_str_r(&padded, Round::NearestTiesToEven).ok()?;
     let lost = parsed.status.intersects(Status::OVERFLOW | Status::UNDERFLOW);
     (!lost).then_some(parsed.value)
+}
+
+/// Digits, possibly after a sign.
+fn is_exponent(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `n / 2^shift`, rounded to the nearest, to even at a tie.
@@ -120,10 +131,29 @@ mod tests {
 
     #[test]
     fn only_whole_numbers_are_read() {
-        for text in ["", " 1", "1 ", "abc", "1.2.3", "nan", "1e", "--1", "1e99999"] {
+        for text in ["", " 1", "1 ", "abc", "1.2.3", "nan", "1e", "--1", "1e99999", "1e+", "."] {
             assert!(LongDouble::parse(text.as_bytes()).is_none(), "{text}");
         }
-        for text in ["1", "+1.5", ".5", "5.", "1e3", "inf", "-infinity", "0x10", "0x1p-2"] {
+        for text in ["0x", "0x.", "0x1p", "0x1p+", "e5", ".e5", "1e5e5", "1_0", "+-1", "0x1g"] {
+            assert!(LongDouble::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        let (far, near) = ("1e99999999999999999999", "1e-99999999999999999999");
+        for text in [far, near, "0x1p99999999999999999999", "0x1p-99999999999999999999"] {
+            assert!(LongDouble::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        for text in [
+            "1",
+            "+1.5",
+            ".5",
+            "5.",
+            "1e3",
+            "inf",
+            "-infinity",
+            "0x10",
+            "0x1p-2",
+            "0x.8",
+            "0e99999999999999999999",
+        ] {
             assert!(LongDouble::parse(text.as_bytes()).is_some(), "{text}");
         }
     }

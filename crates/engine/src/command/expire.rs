@@ -214,18 +214,18 @@ impl Conditions {
 }
 
 fn set(cx: &mut Context<'_>, unit: Unit) -> Result<Done, Error> {
-    let value = cx.integer(2)?;
     let conditions = Conditions::parse(cx)?;
+    let value = cx.integer(2)?;
     let deadline = unit.deadline_of(value, cx.now);
     let deadline = deadline.ok_or_else(|| Error::invalid_expire(cx.command.name))?;
     let (db, key) = (cx.db(), cx.key(1));
-    let Some(found) = cx.view.peek(db, key) else { return cx.int(0) };
+    let Some(found) = cx.view.look_to_write(db, key) else { return cx.int(0) };
     if !conditions.allow(found.deadline(), deadline) {
         return cx.int(0);
     }
     match u64::try_from(deadline) {
         Ok(at) if at > cx.now.unix_ms() => cx.view.set_deadline(db, key, Some(at)),
-        Ok(_) | Err(_) => cx.view.remove(db, key),
+        Ok(_) | Err(_) => cx.view.expire(db, key),
     };
     cx.int(1)
 }
@@ -259,7 +259,8 @@ fn tell(cx: &mut Context<'_>, show: fn(u64, u64) -> u64) -> Result<Done, Error> 
 
 fn persist(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key) = (cx.db(), cx.key(1));
-    let volatile = cx.view.peek(db, key).is_some_and(|found| found.deadline().is_some());
+    let found = cx.view.look_to_write(db, key);
+    let volatile = found.is_some_and(|found| found.deadline().is_some());
     if volatile {
         cx.view.set_deadline(db, key, None);
     }

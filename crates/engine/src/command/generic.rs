@@ -1,5 +1,9 @@
-//! Keys of any type: existence, removal, names, copies. Expiry is in `expire`, walking in `scan`,
-//! whole databases in `database`, OBJECT in `object`. Transcripts: `tests/transcripts/generic`.
+//! Keys of any type: existence, removal, names, copies.
+//!
+//! None of these looks into a value; COPY asks the store for a duplicate, RENAME and MOVE take an
+//! entry out and put it back elsewhere, deadline included. Expiry is in `expire`, walking in
+//! `scan`, whole databases in `database`, OBJECT in `object`.
+//! Transcripts: `tests/transcripts/generic`.
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -211,13 +215,13 @@ fn renamenx(cx: &mut Context<'_>) -> Result<Done, Error> {
 
 fn rename_to(cx: &mut Context<'_>, replace: bool) -> Result<bool, Error> {
     let (db, from, to) = (cx.db(), cx.key(1), cx.key(2));
-    if !cx.view.contains(db, from) {
+    if cx.view.look_to_write(db, from).is_none() {
         return Err(Error::NO_SUCH_KEY);
     }
     if from.bytes == to.bytes {
         return Ok(replace);
     }
-    if !replace && cx.view.contains(db, to) {
+    if !replace && cx.view.look_to_write(db, to).is_some() {
         return Ok(false);
     }
     if let Some(taken) = cx.view.take(db, from) {
@@ -243,7 +247,9 @@ fn copy(cx: &mut Context<'_>) -> Result<Done, Error> {
     if from_db == to_db && from.bytes == to.bytes {
         return Err(Error::SAME_OBJECT);
     }
-    if cx.view.read(from_db, from).is_none() || !replace && cx.view.contains(to_db, to) {
+    if cx.view.read(from_db, from).is_none()
+        || !replace && cx.view.look_to_write(to_db, to).is_some()
+    {
         return cx.int(0);
     }
     let Some(copy) = cx.view.copy(from_db, from) else { return cx.int(0) };
@@ -257,7 +263,8 @@ fn move_(cx: &mut Context<'_>) -> Result<Done, Error> {
     if from_db == to_db {
         return Err(Error::SAME_OBJECT);
     }
-    if cx.view.contains(to_db, key) {
+    let missing = cx.view.look_to_write(from_db, key).is_none();
+    if missing || cx.view.look_to_write(to_db, key).is_some() {
         return cx.int(0);
     }
     let Some(taken) = cx.view.take(from_db, key) else { return cx.int(0) };

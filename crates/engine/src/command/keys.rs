@@ -151,7 +151,8 @@ impl KeySpec {
                 };
                 let Ok(n) = usize::try_from(n) else { return false };
                 let first = start + first;
-                let fits = n > 0 && n.checked_mul(step).is_some_and(|all| first + all <= argc);
+                let room = argc.saturating_sub(first);
+                let fits = n > 0 && n.checked_mul(step).is_some_and(|all| all <= room);
                 if fits {
                     (0..n).for_each(|i| visit(first + i * step));
                 }

@@ -68,7 +68,8 @@ const MSETEX: Command = Command {
     flags: flags::DENYOOM | flags::MOVABLE_KEYS | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::counted(1, 2, access::OW | access::UPDATE)],
-    syntax: "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+    syntax: "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT \
+             unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
     summary: "Stores strings under several keys with one condition and one time to live.",
     complexity: "O(N) with N the number of keys",
     tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
@@ -110,7 +111,7 @@ fn present(cx: &mut Context<'_>, first: usize, n: usize) -> (bool, bool) {
     let (mut any, mut all) = (false, true);
     for at in (0..n).map(|i| first + 2 * i) {
         let key = cx.key(at);
-        let there = cx.view.contains(db, key);
+        let there = cx.view.look_to_write(db, key).is_some();
         any |= there;
         all &= there;
     }
@@ -140,11 +141,11 @@ fn msetnx(cx: &mut Context<'_>) -> Result<Done, Error> {
 fn msetex(cx: &mut Context<'_>) -> Result<Done, Error> {
     let n = match cx.integer(1) {
         Ok(n) if (1..=i64::from(i32::MAX)).contains(&n) => n as usize,
-        _ => return Err(Error::new("ERR invalid numkeys value")),
+        _ => return Err(Error::new("ERR invalid numkeys value or out of range")),
     };
     let end = n.checked_mul(2).and_then(|args| args.checked_add(2));
     let Some(end) = end.filter(|end| *end <= cx.args.len()) else {
-        return Err(Error::arity("msetex"));
+        return Err(Error::SYNTAX);
     };
     let mut options = Options::new(cx.args, end);
     let (mut absent, mut present_all, mut keep) = (false, false, false);
@@ -157,7 +158,7 @@ fn msetex(cx: &mut Context<'_>) -> Result<Done, Error> {
         } else if is(word, "KEEPTTL") && expiry.is_none() {
             keep = true;
         } else if let Some(unit) = Unit::of(word)
-            && expiry.is_none()
+            && expiry.is_none_or(|(held, _)| held == unit)
             && !keep
         {
             expiry = Some((unit, options.value()?));

@@ -101,6 +101,9 @@ impl<'a> ScanOptions<'a> {
     fn parse(mut options: Options<'a>) -> Result<Self, Error> {
         let mut parsed = Self { pattern: None, count: 10, kind: None };
         while let Some(word) = options.next() {
+            if is(word, "NOVALUES") {
+                return Err(Error::new("ERR NOVALUES option can only be used in HSCAN"));
+            }
             if !options.has_value() {
                 return Err(Error::SYNTAX);
             }
@@ -128,10 +131,10 @@ fn unknown_type(name: &[u8]) -> Error {
     Error::text(format!("ERR unknown type name '{}'", String::from_utf8_lossy(name)))
 }
 
-/// A cursor: any number that fits 64 bits, also with leading zeros.
+/// A cursor: any number that fits 64 bits, also with leading spaces, zeros or a plus sign.
 fn cursor(text: &[u8]) -> Result<Cursor, Error> {
-    let number = std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+'));
-    let number = number.and_then(|text| text.parse().ok());
+    let number = std::str::from_utf8(text).ok();
+    let number = number.and_then(|text| text.trim_start().parse().ok());
     number.map(Cursor).ok_or(Error::new("ERR invalid cursor"))
 }
 

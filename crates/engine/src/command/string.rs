@@ -38,8 +38,9 @@ const SET: Command = Command {
     flags: flags::DENYOOM | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE | access::VARIABLE)
-        .noted("RW and ACCESS due to the optional `GET` argument")],
-    syntax: "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        .noted("reads the old value only with GET")],
+    syntax: "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds \
+             | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
     summary: "Stores a string under a key, whatever it held before.",
     complexity: "O(1)",
     handler: set,
@@ -129,8 +130,9 @@ const GETEX: Command = Command {
     flags: flags::FAST | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)
-        .noted("RW and UPDATE because it changes the TTL")],
-    syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
+        .noted("writes only the deadline")],
+    syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT \
+             unix-time-milliseconds | PERSIST]",
     summary: "Returns the string value of a key and changes its time to live.",
     complexity: "O(1)",
     handler: getex,
@@ -190,9 +192,9 @@ impl<'a> SetOptions<'a> {
         let mut options = Options::new(cx.args, 3);
         while let Some(word) = options.next() {
             let free = parsed.condition == Condition::Always;
-            if is(word, "NX") && free {
+            if is(word, "NX") && (free || parsed.condition == Condition::Absent) {
                 parsed.condition = Condition::Absent;
-            } else if is(word, "XX") && free {
+            } else if is(word, "XX") && (free || parsed.condition == Condition::Present) {
                 parsed.condition = Condition::Present;
             } else if is(word, "IFEQ") && free && options.has_value() {
                 parsed.condition = Condition::Equals(options.value()?);
@@ -201,7 +203,7 @@ impl<'a> SetOptions<'a> {
             } else if is(word, "KEEPTTL") && parsed.expiry.is_none() {
                 parsed.keep_ttl = true;
             } else if let Some(unit) = Unit::of(word)
-                && parsed.expiry.is_none()
+                && parsed.expiry.is_none_or(|(held, _)| held == unit)
                 && !parsed.keep_ttl
             {
                 parsed.expiry = Some((unit, options.value()?));
@@ -234,9 +236,9 @@ fn set(cx: &mut Context<'_>) -> Result<Done, Error> {
     }
     let allowed = match options.condition {
         Condition::Always => true,
-        Condition::Absent => !cx.view.contains(db, key),
-        Condition::Present => cx.view.contains(db, key),
-        Condition::Equals(expected) => match cx.view.peek(db, key) {
+        Condition::Absent => cx.view.look_to_write(db, key).is_none(),
+        Condition::Present => cx.view.look_to_write(db, key).is_some(),
+        Condition::Equals(expected) => match cx.view.look_to_write(db, key) {
             None => false,
             Some(found) => equals(found.string()?, expected),
         },
@@ -258,7 +260,7 @@ fn set(cx: &mut Context<'_>) -> Result<Done, Error> {
 fn store(cx: &mut Context<'_>, key: Key<'_>, deadline: Deadline, at: usize) {
     let db = cx.db();
     if matches!(deadline, Deadline::At(at) if at <= cx.now.unix_ms()) {
-        cx.view.remove(db, key);
+        cx.view.expire(db, key);
     } else {
         cx.view.set(db, key, NewValue::of(cx.args.get(at)), deadline);
     }
@@ -285,7 +287,7 @@ fn set_with_ttl(cx: &mut Context<'_>, unit: Unit) -> Result<Done, Error> {
 
 fn setnx(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, value) = (cx.db(), cx.key(1), cx.arg(2));
-    if cx.view.contains(db, key) {
+    if cx.view.look_to_write(db, key).is_some() {
         return cx.int(0);
     }
     cx.view.set(db, key, NewValue::of(value), Deadline::Clear);
@@ -308,13 +310,15 @@ fn getdel(cx: &mut Context<'_>) -> Result<Done, Error> {
 
 fn getex(cx: &mut Context<'_>) -> Result<Done, Error> {
     let mut options = Options::new(cx.args, 2);
-    let mut change = None;
+    let mut change: Option<Option<(Unit, &[u8])>> = None;
     while let Some(word) = options.next() {
-        if change.is_some() {
+        let unit = Unit::of(word);
+        // The same word again is no contradiction.
+        if change.is_some_and(|held| held.map(|(held, _)| held) != unit) {
             return Err(Error::SYNTAX);
         } else if is(word, "PERSIST") {
             change = Some(None);
-        } else if let Some(unit) = Unit::of(word) {
+        } else if let Some(unit) = unit {
             change = Some(Some((unit, options.value()?)));
         } else {
             return Err(Error::SYNTAX);
@@ -328,25 +332,23 @@ fn getex(cx: &mut Context<'_>) -> Result<Done, Error> {
     get(cx)?;
     let (db, key, now_ms) = (cx.db(), cx.key(1), cx.now.unix_ms());
     match deadline {
-        None => {}
         Some(Some(at)) if at <= now_ms => {
-            cx.view.remove(db, key);
+            cx.view.expire(db, key);
         }
         Some(Some(at)) => {
             cx.view.set_deadline(db, key, Some(at));
         }
-        Some(None) => {
-            if cx.view.peek(db, key).is_some_and(|found| found.deadline().is_some()) {
-                cx.view.set_deadline(db, key, None);
-            }
+        Some(None) if cx.view.peek(db, key).is_some_and(|found| found.deadline().is_some()) => {
+            cx.view.set_deadline(db, key, None);
         }
+        None | Some(None) => {}
     }
     Ok(Done::Replied)
 }
 
 fn delifeq(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, expected) = (cx.db(), cx.key(1), cx.arg(2));
-    let Some(found) = cx.view.peek(db, key) else { return cx.int(0) };
+    let Some(found) = cx.view.look_to_write(db, key) else { return cx.int(0) };
     if !equals(found.string()?, expected) {
         return cx.int(0);
     }

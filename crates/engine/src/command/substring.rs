@@ -6,6 +6,7 @@
 
 use pannier_store::{Deadline, NewValue};
 
+use super::bitmap;
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use crate::error::Error;
@@ -153,10 +154,9 @@ fn setrange(cx: &mut Context<'_>) -> Result<Done, Error> {
             return cx.int(0);
         }
         check_len(end, max)?;
-        cx.view.set(db, key, NewValue::Raw(b""), Deadline::Clear);
-        let Some(mut edit) = cx.view.edit(db, key)? else { return cx.int(0) };
-        edit.bytes(end as usize, |bytes| bytes[offset..].copy_from_slice(patch));
-        drop(edit);
+        let mut bytes = vec![0; end as usize];
+        bytes[offset..].copy_from_slice(patch);
+        bitmap::store(&mut cx.view, db, key, bytes);
         return cx.int(end as i64);
     };
     let len = edit.string().len();
