@@ -119,6 +119,11 @@ impl Client {
             + self.laddr.len()
     }
 
+    /// Whether a request of its is held back; it is then not idle.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
     /// Whether CLIENT NO-EVICT protects it from `maxmemory-clients`.
     pub fn is_protected(&self) -> bool {
         self.no_evict.load(Relaxed)

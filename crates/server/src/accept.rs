@@ -6,6 +6,10 @@
 //! for. Its session begins here, so that the count of clients is exact, and goes with the
 //! socket to the worker that has fewest connections.
 //!
+//! A full server looks twice: the worker may not have seen yet that somebody has left, and a
+//! client that reconnects at once must not be refused for its own last connection. A few newcomers
+//! may wait a moment for that; the others are refused at once.
+//!
 //! Rules: errors never make this spin. When file descriptors or memory run out the task waits
 //! before it accepts again; a connection that was lost before it was accepted is skipped.
 
@@ -36,6 +40,8 @@ pub(crate) struct Acceptor {
     pub(crate) workers: Vec<Handle>,
     /// Where the search for the least loaded begins, so that equals take turns.
     pub(crate) next: AtomicUsize,
+    /// Shared once more by each newcomer that waits for a place.
+    pub(crate) waiting: Arc<()>,
 }
 
 /// Accepts connections until it is dropped.
@@ -45,10 +51,14 @@ pub(crate) async fn accept(acceptor: Arc<Acceptor>, listener: Listener) {
         Ok(source) => source,
         Err(error) => return tracing::warn!("Cannot listen on {name}: {error}"),
     };
+    let name: Arc<str> = name.into();
     loop {
         // It gives way by itself, now and then, to what else runs on this thread.
         match source.accept().await {
-            Ok((socket, peer)) => acceptor.admit(socket, kind, peer, &name),
+            Ok((socket, peer)) => {
+                let listener = Arc::clone(&name);
+                Acceptor::admit_or_wait(&acceptor, Newcomer { socket, kind, peer, listener });
+            }
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) => {
                 tracing::warn!("Accepting client connection: {error}");
@@ -93,12 +103,41 @@ fn is_about_the_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
+/// Somebody at the door.
+struct Newcomer {
+    socket: OwnedFd,
+    kind: Kind,
+    /// The peer's address over TCP.
+    peer: Option<SocketAddr>,
+    /// Name of the listening socket.
+    listener: Arc<str>,
+}
+
 impl Acceptor {
-    fn admit(&self, socket: OwnedFd, kind: Kind, peer: Option<SocketAddr>, name: &str) {
-        let config = self.engine.peek_config();
-        if self.engine.connected() >= config.maxclients {
+    /// Lets a newcomer in, or lets it wait for a place if there is none and few are waiting.
+    fn admit_or_wait(acceptor: &Arc<Self>, newcomer: Newcomer) {
+        let waiting = Arc::strong_count(&acceptor.waiting);
+        if !acceptor.is_full() || waiting > WAITING_MAX {
+            return acceptor.admit(newcomer);
+        }
+        let (acceptor, place) = (Arc::clone(acceptor), Arc::clone(&acceptor.waiting));
+        tokio::spawn(async move {
+            tokio::time::sleep(WAIT).await;
+            acceptor.admit(newcomer);
+            drop(place);
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.engine.connected() >= self.engine.peek_config().maxclients
+    }
+
+    fn admit(&self, newcomer: Newcomer) {
+        let Newcomer { socket, kind, peer, listener } = newcomer;
+        if self.is_full() {
             return self.refuse(&socket, MAX_CLIENTS);
         }
+        let config = self.engine.peek_config();
         let local = peer.is_none_or(|addr| addr.ip().to_canonical().is_loopback());
         if !local && config.protected_mode && config.requirepass.is_empty() {
             return self.refuse(&socket, PROTECTED);
@@ -109,7 +148,7 @@ impl Acceptor {
         }
         let (addr, laddr) = match (kind, peer) {
             (Kind::Tcp, Some(peer)) => (peer.to_string(), own_address(&socket)),
-            _ => (format!("{name}:0"), format!("{name}:0")),
+            _ => (format!("{listener}:0"), format!("{listener}:0")),
         };
         tracing::debug!("Accepted {addr}");
         let Some(worker) = self.least_loaded() else { return };
@@ -160,6 +199,12 @@ fn own_address(socket: &OwnedFd) -> String {
 
 /// Time to wait when the system has no more descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Time that a newcomer waits for a place.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// Newcomers that may wait: fewer than the files that are reserved besides clients.
+const WAITING_MAX: usize = 16;
 
 const MAX_CLIENTS: &str = "-ERR max number of clients reached\r\n";
 

@@ -211,6 +211,7 @@ impl Control {
             lane: engine.lane(),
             workers: handles,
             next: AtomicUsize::new(0),
+            waiting: Arc::new(()),
         });
         Ok(Self { runtime, acceptor, workers, host: Arc::clone(host), listeners })
     }

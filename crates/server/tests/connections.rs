@@ -147,12 +147,16 @@ fn a_pause_under_a_virtual_clock_ends_when_the_clock_is_moved() {
 fn far_more_may_wait_behind_a_pause_than_one_read() {
     let server = serve(&[]);
     let (mut paused, mut other) = (Wire::to(&server), Wire::to(&server));
-    assert_eq!(other.ask("CLIENT PAUSE 1000000 ALL"), "+OK");
+    assert_eq!(other.ask("CLIENT PAUSE 1000000 WRITE"), "+OK");
     let mut sender = paused.again();
-    let sending = std::thread::spawn(move || sender.send("PING\r\n".repeat(300_000)));
+    let sending = std::thread::spawn(move || {
+        sender.send("SET key value\r\n");
+        sender.send("PING\r\n".repeat(300_000));
+    });
     let list = "CLIENT LIST ID 1";
     until(|| other.ask_field(list, "qbuf") >= 512 << 10);
     assert_eq!(other.ask("CLIENT UNPAUSE"), "+OK");
+    paused.expect("+OK\r\n");
     for _ in 0..300 {
         paused.expect("+PONG\r\n".repeat(1_000));
     }
@@ -167,8 +171,8 @@ fn a_killed_client_is_closed_though_it_is_idle_or_held_back() {
     assert_eq!(other.ask(&format!("CLIENT KILL ID {id}")), ":1");
     assert_eq!(idle.rest(), b"");
     let id = held.ask("CLIENT ID").replace(':', "");
-    assert_eq!(other.ask("CLIENT PAUSE 1000000 ALL"), "+OK");
-    held.send("PING\r\n");
+    assert_eq!(other.ask("CLIENT PAUSE 1000000 WRITE"), "+OK");
+    held.send("SET key value\r\n");
     assert_eq!(other.ask(&format!("CLIENT KILL ID {id}")), ":1");
     assert_eq!(held.rest(), b"");
 }

@@ -31,6 +31,14 @@ fn the_client_too_many_is_told_and_closed_and_room_comes_back() {
 }
 
 #[test]
+fn a_client_that_reconnects_at_once_is_not_refused_for_its_own_last_connection() {
+    let server = serve(&[("maxclients", "1")]);
+    for _ in 0..200 {
+        assert_eq!(Wire::to(&server).ask("PING"), "+PONG");
+    }
+}
+
+#[test]
 fn a_client_that_never_reads_is_cut_at_the_hard_limit_and_its_memory_comes_back() {
     let server = serve(&[("client-output-buffer-limit", "normal 8mb 0 0")]);
     let (mut deaf, mut other) = (Wire::to(&server), Wire::to(&server));

@@ -41,7 +41,8 @@ fn end_idle(engine: &Engine, config: &Config, now: Now) {
     }
     let limit_ms = u64::from(config.timeout) * 1_000;
     for client in engine.clients() {
-        if now.unix_ms().saturating_sub(client.last_seen_ms()) > limit_ms {
+        let idle_ms = now.unix_ms().saturating_sub(client.last_seen_ms());
+        if idle_ms > limit_ms && !client.is_blocked() {
             tracing::debug!("Closing idle client {}", client.addr);
             client.mailbox.post(Letter::Kill);
         }
