@@ -10,6 +10,7 @@ wanted=tests/clients/requirements.txt
 packages=
 command -v redis-cli >/dev/null || packages="$packages redis-tools"
 command -v redis-server >/dev/null || packages="$packages redis-server"
+command -v ip >/dev/null || packages="$packages iproute2"
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3-venv"
 if [ -n "$packages" ]; then
     if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
