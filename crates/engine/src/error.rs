@@ -84,6 +84,12 @@ impl Error {
     }
 }
 
+/// A client's word as errors quote it: up to its first zero byte, `max` bytes at most.
+pub(crate) fn quoted(word: &[u8], max: usize) -> Cow<'_, str> {
+    let end = word.iter().position(|byte| *byte == 0).unwrap_or(word.len());
+    String::from_utf8_lossy(&word[..end.min(max)])
+}
+
 impl From<WrongType> for Error {
     fn from(WrongType: WrongType) -> Self {
         Self::WRONG_TYPE

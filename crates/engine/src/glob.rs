@@ -3,10 +3,14 @@
 //! Matching walks pattern and text once and, at a mismatch, goes back to the last `*` only, so
 //! that its cost is bounded by their product; Redis's recursive form can be made exponential.
 //! The rules at the edges are Redis's: an unclosed `[` runs to the end of the pattern, a `\` at
-//! the very end stands for itself, a reversed range is turned round.
+//! the very end stands for itself, a reversed range is turned round, and the empty text matches
+//! the empty pattern only (that `KEYS *` lists the empty key too is KEYS's doing).
 
 /// Whether `text` matches `pattern`; without `case`, ASCII letters match in either case.
 pub(crate) fn matches(pattern: &[u8], text: &[u8], case: bool) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     loop {
@@ -85,7 +89,9 @@ mod tests {
     #[test]
     fn patterns_match_as_redis_does() {
         let yes = [
-            ("*", ""),
+            ("", ""),
+            ("a*", "a"),
+            ("*", "a"),
             ("h?llo", "hello"),
             ("h*llo", "hllo"),
             ("h[ae]llo", "hallo"),
@@ -107,6 +113,7 @@ mod tests {
             ("h[^e]llo", "hello"),
             ("\\*", "a"),
             ("", "a"),
+            ("**", ""),
             ("a*b", "a"),
             ("[]", "a"),
             ("a?", "a"),

@@ -6,7 +6,7 @@
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use crate::args::{Unit, is};
-use crate::error::Error;
+use crate::error::{Error, quoted};
 
 /// The family's rows.
 pub(super) const ROWS: &[Command] =
@@ -187,7 +187,7 @@ impl Conditions {
             } else if is(word, "LT") {
                 parsed.less = true;
             } else {
-                let word = String::from_utf8_lossy(word);
+                let word = quoted(word, usize::MAX);
                 return Err(Error::text(format!("ERR Unsupported option {word}")));
             }
         }

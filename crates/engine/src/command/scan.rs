@@ -8,7 +8,7 @@ use pannier_store::Cursor;
 
 use super::row::{Command, Context, Done, Group, Opens, categories, flags};
 use crate::args::{Options, integer, is};
-use crate::error::Error;
+use crate::error::{Error, quoted};
 use crate::glob;
 
 /// The family's rows.
@@ -128,7 +128,7 @@ impl<'a> ScanOptions<'a> {
 }
 
 fn unknown_type(name: &[u8]) -> Error {
-    Error::text(format!("ERR unknown type name '{}'", String::from_utf8_lossy(name)))
+    Error::text(format!("ERR unknown type name '{}'", quoted(name, usize::MAX)))
 }
 
 /// A cursor: any number that fits 64 bits, also with leading spaces, zeros or a plus sign.

@@ -13,7 +13,7 @@ use pannier_store::Now;
 use crate::command::{Command, Resolved, flags};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, quoted};
 use crate::pause::Held;
 use crate::session::Session;
 
@@ -112,16 +112,14 @@ fn unknown(args: Args<'_>) -> Error {
             break;
         }
         let room = ECHO_MAX - echo.len();
-        let argument = &argument[..argument.len().min(room)];
-        let _ = write!(echo, "'{}' ", String::from_utf8_lossy(argument));
+        let _ = write!(echo, "'{}' ", quoted(argument, room));
     }
-    let name = args.get(0);
-    let name = String::from_utf8_lossy(&name[..name.len().min(ECHO_MAX)]);
+    let name = quoted(args.get(0), ECHO_MAX);
     Error::text(format!("ERR unknown command '{name}', with args beginning with: {echo}"))
 }
 
 fn unknown_sub(container: &str, word: &[u8]) -> Error {
-    let word = String::from_utf8_lossy(&word[..word.len().min(ECHO_MAX)]);
+    let word = quoted(word, ECHO_MAX);
     let container = container.to_ascii_uppercase();
     Error::text(format!("ERR unknown subcommand '{word}'. Try {container} HELP."))
 }
