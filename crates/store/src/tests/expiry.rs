@@ -134,7 +134,7 @@ fn removing_what_was_armed_keeps_the_marks_in_bounds() {
 }
 
 #[test]
-fn a_million_keys_of_one_millisecond_go_in_bounded_steps() {
+fn many_keys_of_one_millisecond_go_in_bounded_steps() {
     const KEYS: u32 = 200_000;
     let keyspace = keyspace(2);
     for n in 0..KEYS {
