@@ -22,12 +22,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use pannier_collections::{Entry, NewPayload, Payload};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::edit::Edit;
+use crate::found::Found;
 use crate::hash::Key;
-use crate::interest::{Interest, Watcher};
+use crate::interest::Watcher;
 use crate::keyspace::{Garbage, Keyspace};
 use crate::shard::Shard;
-use crate::value::{self, ARMED, INLINE_MAX, Item, Large, NewValue, Object, RAW, Str, WrongType};
-use crate::{Encoding, Kind, Now, Rules};
+use crate::value::{self, ARMED, Item, NewValue, Object, RAW, Str, WrongType};
+use crate::{Now, Rules};
 
 /// Expired keys removed in one shard before a random key is looked for in the next.
 const RANDOM_TRIES: usize = 100;
@@ -66,25 +68,6 @@ pub struct View<'k> {
     reserved: Vec<(usize, usize)>,
     dirty: u64,
     sooner: bool,
-}
-
-/// A live entry, to look at.
-#[derive(Clone, Copy)]
-pub struct Found<'v> {
-    item: &'v Item,
-    now: Now,
-    rules: Rules,
-}
-
-/// A live string entry, to change in place.
-pub struct Edit<'v> {
-    item: &'v mut Item,
-    interest: &'v Interest,
-    database: usize,
-    part_bytes: &'v mut isize,
-    delta: &'v mut isize,
-    dirty: &'v mut u64,
-    before: usize,
 }
 
 /// An entry taken out of the keyspace, to be put back under another name or database.
@@ -549,115 +532,5 @@ impl Drop for View<'_> {
         if grown != 0 {
             self.keyspace.counters.bytes.fetch_add(grown, Relaxed);
         }
-    }
-}
-
-impl<'v> Found<'v> {
-    pub(crate) fn new(item: &'v Item, now: Now, rules: Rules) -> Self {
-        Self { item, now, rules }
-    }
-
-    /// The type, as TYPE names it.
-    pub fn kind(self) -> Kind {
-        value::kind(self.item)
-    }
-
-    /// The encoding, as OBJECT ENCODING names it.
-    pub fn encoding(self) -> Encoding {
-        value::encoding(self.item)
-    }
-
-    /// The string it holds.
-    ///
-    /// # Errors
-    /// [`WrongType`] when it holds another type.
-    pub fn string(self) -> Result<Str<'v>, WrongType> {
-        Str::of(self.item)
-    }
-
-    /// The deadline in Unix milliseconds, if it has one.
-    pub fn deadline(self) -> Option<u64> {
-        self.item.deadline()
-    }
-
-    /// Bytes that the entry, its key and its value take in memory.
-    pub fn footprint(self) -> usize {
-        value::footprint(self.item)
-    }
-
-    /// Milliseconds since the last access.
-    pub fn idle_ms(self) -> u64 {
-        Keyspace::idle_ms(self.item.access(), self.now)
-    }
-
-    /// The decayed LFU counter.
-    pub fn frequency(self) -> u32 {
-        self.rules.frequency_of(self.item.access(), self.now)
-    }
-
-    /// The raw access clock, as DEBUG OBJECT prints it.
-    pub fn access(self) -> u32 {
-        self.item.access()
-    }
-}
-
-impl Edit<'_> {
-    /// The value before the change.
-    pub fn string(&self) -> Str<'_> {
-        Str::of(self.item).unwrap_or(Str::Bytes(&[]))
-    }
-
-    /// Counts a change, and tells whoever watches the key.
-    fn changed(&mut self) {
-        *self.dirty += 1;
-        if !self.interest.is_empty() {
-            self.interest.changed(self.database, self.item.key());
-        }
-    }
-
-    /// Replaces the value by an integer.
-    pub fn set_int(&mut self, n: i64) {
-        self.changed();
-        self.item.set_payload(NewPayload::Int(n));
-        self.item.set_flags(self.item.flags() & !RAW);
-    }
-
-    /// Replaces the value; the deadline stays.
-    pub fn set(&mut self, value: NewValue<'_>) {
-        self.changed();
-        let (payload, raw) = value.into_payload();
-        self.item.set_payload(payload);
-        self.item.set_flags(self.item.flags() & !RAW | raw);
-    }
-
-    /// Hands the value's bytes to `change`, lengthened with zeros to at least `len_min`.
-    /// Counts as one change.
-    pub fn bytes<R>(&mut self, len_min: usize, change: impl FnOnce(&mut [u8]) -> R) -> R {
-        self.changed();
-        self.item.set_flags(self.item.flags() | RAW);
-        if let Payload::Int(n) = self.item.payload() {
-            let mut digits = itoa::Buffer::new();
-            self.item.set_payload(NewPayload::Bytes(digits.format(n).as_bytes()));
-        }
-        let len = self.string().len().max(len_min);
-        if len > INLINE_MAX
-            && let Payload::Bytes(bytes) = self.item.payload()
-        {
-            let large = Large::with_room(bytes, len);
-            self.item.set_payload(NewPayload::Object(Object::Large(large)));
-        }
-        if let Some(Object::Large(large)) = self.item.object_mut() {
-            return large.change(len, change);
-        }
-        self.item.resize_bytes(len);
-        change(self.item.bytes_mut().unwrap_or_default())
-    }
-}
-
-impl Drop for Edit<'_> {
-    fn drop(&mut self) {
-        let grown = value::footprint(self.item) as isize - self.before as isize;
-        *self.part_bytes += grown;
-        *self.delta += grown;
     }
 }

@@ -1,0 +1,68 @@
+//! A live entry, to look at: what OBJECT, TTL, TYPE, SCAN and the readers of values ask.
+//!
+//! Made by the lookups of a `View`, which decide what the look costs the entry's access clock and
+//! the statistics; looking through this changes nothing. It borrows the entry, so it cannot
+//! outlive the locks.
+//!
+//! Neighbours: `view` makes it, `value` knows types and encodings.
+
+use crate::keyspace::Keyspace;
+use crate::value::{self, Item, Str, WrongType};
+use crate::{Encoding, Kind, Now, Rules};
+
+/// A live entry, to look at.
+#[derive(Clone, Copy)]
+pub struct Found<'v> {
+    pub(crate) item: &'v Item,
+    pub(crate) now: Now,
+    pub(crate) rules: Rules,
+}
+
+impl<'v> Found<'v> {
+    pub(crate) fn new(item: &'v Item, now: Now, rules: Rules) -> Self {
+        Self { item, now, rules }
+    }
+
+    /// The type, as TYPE names it.
+    pub fn kind(self) -> Kind {
+        value::kind(self.item)
+    }
+
+    /// The encoding, as OBJECT ENCODING names it.
+    pub fn encoding(self) -> Encoding {
+        value::encoding(self.item)
+    }
+
+    /// The string it holds.
+    ///
+    /// # Errors
+    /// [`WrongType`] when it holds another type.
+    pub fn string(self) -> Result<Str<'v>, WrongType> {
+        Str::of(self.item)
+    }
+
+    /// The deadline in Unix milliseconds, if it has one.
+    pub fn deadline(self) -> Option<u64> {
+        self.item.deadline()
+    }
+
+    /// Bytes that the entry, its key and its value take in memory.
+    pub fn footprint(self) -> usize {
+        value::footprint(self.item)
+    }
+
+    /// Milliseconds since the last access.
+    pub fn idle_ms(self) -> u64 {
+        Keyspace::idle_ms(self.item.access(), self.now)
+    }
+
+    /// The decayed LFU counter.
+    pub fn frequency(self) -> u32 {
+        self.rules.frequency_of(self.item.access(), self.now)
+    }
+
+    /// The raw access clock, as DEBUG OBJECT prints it.
+    pub fn access(self) -> u32 {
+        self.item.access()
+    }
+}
