@@ -1,4 +1,8 @@
-//! Reading arguments: numbers, option words, expiry options. Errors are Redis's.
+//! Reading arguments: numbers, option words, expiry options.
+//!
+//! Handlers take their arguments apart with these, so that every command refuses the same mistake
+//! with the same words. Nothing here copies an argument. Neighbours: `pannier_resp` cuts the
+//! arguments out of the buffer; `error` holds the texts.
 
 use pannier_resp::{Args, parse_i64};
 use pannier_store::Now;
