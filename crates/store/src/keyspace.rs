@@ -148,6 +148,7 @@ impl Keyspace {
             self.counters.release(index, part.table.len());
             shard.delta -= part.bytes;
             part.bytes = 0;
+            shard.volatile -= part.volatile;
             part.volatile = 0;
             part.deadlines = 0;
             garbage.push(std::mem::take(&mut part.table));

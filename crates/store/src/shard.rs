@@ -78,6 +78,8 @@ pub(crate) struct Shard {
     pub(crate) index_of_id: Vec<u32>,
     pub(crate) wheel: Wheel<Mark>,
     next_stamp: u8,
+    /// Keys with a deadline, in all databases.
+    pub(crate) volatile: usize,
     /// Growth in bytes since it was last added to the global total.
     pub(crate) delta: isize,
     pub(crate) stats: ShardStats,
@@ -95,6 +97,7 @@ impl Shard {
             index_of_id: Vec::new(),
             wheel: Wheel::new(now_ms),
             next_stamp: 0,
+            volatile: 0,
             delta: 0,
             stats: ShardStats::default(),
             rng: fastrand::Rng::with_seed(seed),
@@ -193,6 +196,7 @@ impl Shard {
         if let Some(deadline) = item.deadline() {
             let id = self.databases[database].id;
             self.arm(id, hash, deadline, &mut item);
+            self.volatile += 1;
         }
         let hasher = &self.hasher;
         self.delta += self.databases[database].insert(hash, item, |item| hasher.hash(item.key()));
@@ -220,6 +224,7 @@ impl Shard {
         let part = self.databases.get_mut(database)?;
         let (item, delta) = part.remove(hash, eq, |item| hasher.hash(item.key()))?;
         self.delta += delta;
+        self.volatile -= usize::from(item.deadline().is_some());
         counters.release(database, 1);
         self.changed(database, item.key());
         Some(item)
@@ -242,8 +247,9 @@ impl Shard {
         item.set_deadline(deadline);
         let grown = item.footprint() as isize - before;
         part.bytes += grown;
-        part.volatile =
-            part.volatile + usize::from(deadline.is_some()) - usize::from(old.is_some());
+        let (gained, lost) = (usize::from(deadline.is_some()), usize::from(old.is_some()));
+        part.volatile = part.volatile + gained - lost;
+        self.volatile = self.volatile + gained - lost;
         part.deadlines += u128::from(deadline.unwrap_or(0));
         part.deadlines -= u128::from(old.unwrap_or(0));
         self.delta += grown;
@@ -286,8 +292,7 @@ impl Shard {
 
     /// Bounds the stale marks: looks at a few marks when there are too many.
     fn sweep(&mut self) {
-        let volatile: usize = self.databases.iter().map(|part| part.volatile).sum();
-        if self.wheel.len() <= 2 * volatile + STALE_SLACK {
+        if self.wheel.len() <= 2 * self.volatile + STALE_SLACK {
             return;
         }
         let Self { databases, index_of_id, wheel, hasher, .. } = self;

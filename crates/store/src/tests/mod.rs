@@ -58,6 +58,8 @@ fn recount(keyspace: &Keyspace) {
         let shard = shard.lock();
         assert_eq!(shard.delta, 0, "growth that was not published");
         bytes += shard.wheel.footprint();
+        let volatile: usize = shard.databases.iter().map(|part| part.volatile).sum();
+        assert_eq!(shard.volatile, volatile, "volatile keys of a shard");
         for (index, part) in shard.databases.iter().enumerate() {
             assert_eq!(shard.index_of_id[part.id as usize] as usize, index);
             let items = part.table.iter();
