@@ -6,9 +6,9 @@
 //! for. Its session begins here, so that the count of clients is exact, and goes with the
 //! socket to the worker that has fewest connections.
 //!
-//! A full server looks twice: the worker may not have seen yet that somebody has left, and a
-//! client that reconnects at once must not be refused for its own last connection. A few newcomers
-//! may wait a moment for that; the others are refused at once.
+//! A full server looks twice: a worker may not have seen yet that somebody has left, and a client
+//! that reconnects at once must not be refused for its own last connection. So a few newcomers may
+//! wait until the workers have caught up with their sockets; the others are refused at once.
 //!
 //! Rules: errors never make this spin. When file descriptors or memory run out the task waits
 //! before it accepts again; a connection that was lost before it was accepted is skipped.
@@ -122,7 +122,13 @@ impl Acceptor {
         }
         let (acceptor, place) = (Arc::clone(acceptor), Arc::clone(&acceptor.waiting));
         tokio::spawn(async move {
-            tokio::time::sleep(WAIT).await;
+            let caught_up = async {
+                for worker in &acceptor.workers {
+                    worker.catch_up().await;
+                }
+            };
+            // A worker that is busy for so long is not waited for.
+            let _ = tokio::time::timeout(WAIT_MAX, caught_up).await;
             acceptor.admit(newcomer);
             drop(place);
         });
@@ -200,8 +206,8 @@ fn own_address(socket: &OwnedFd) -> String {
 /// Time to wait when the system has no more descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Time that a newcomer waits for a place.
-const WAIT: Duration = Duration::from_millis(10);
+/// Time that a newcomer waits at most.
+const WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// Newcomers that may wait: fewer than the files that are reserved besides clients.
 const WAITING_MAX: usize = 16;

@@ -19,13 +19,20 @@ use pannier_clock::Clock;
 use pannier_engine::{Engine, Lane, Session};
 use pannier_resp::{Batch, Protocol, Reply};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::connection::Connection;
 use crate::socket::{Kind, Stream};
 
 /// Bytes that one read takes at most.
 pub(crate) const READ_LEN: usize = 64 << 10;
+
+/// What reaches a worker from the control thread.
+enum Message {
+    Arrival(Arrival),
+    /// Answer when everything that is ready has had its turn.
+    CatchUp(oneshot::Sender<()>),
+}
 
 /// An accepted connection on its way to its worker.
 pub(crate) struct Arrival {
@@ -57,7 +64,7 @@ pub(crate) struct Scratch {
 /// A running worker as the acceptor sees it.
 pub(crate) struct Handle {
     pub(crate) worker: Arc<Worker>,
-    arrivals: mpsc::UnboundedSender<Arrival>,
+    messages: mpsc::UnboundedSender<Message>,
 }
 
 impl Worker {
@@ -78,7 +85,7 @@ impl Worker {
             draining: AtomicBool::new(false),
             drained: Notify::new(),
         });
-        let (arrivals, received) = mpsc::unbounded_channel();
+        let (messages, received) = mpsc::unbounded_channel();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let name = format!("pannier-worker-{index}");
@@ -86,18 +93,29 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || runtime.block_on(own.receive(received)))?;
-        Ok((Handle { worker, arrivals }, thread))
+        Ok((Handle { worker, messages }, thread))
     }
 
-    async fn receive(self: Arc<Self>, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
-        while let Some(Arrival { socket, kind, session }) = arrivals.recv().await {
-            let resident = Resident(Arc::clone(&self));
-            match Stream::register(socket, kind) {
-                Ok(stream) => {
-                    drop(tokio::spawn(Connection::new(stream, session, resident)));
+    async fn receive(self: Arc<Self>, mut messages: mpsc::UnboundedReceiver<Message>) {
+        while let Some(message) = messages.recv().await {
+            match message {
+                Message::Arrival(arrival) => self.settle(arrival),
+                Message::CatchUp(done) => {
+                    // Back only when the run queue was empty and the sockets were looked at.
+                    tokio::task::yield_now().await;
+                    tokio::task::yield_now().await;
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(());
                 }
-                Err(error) => tracing::warn!("Cannot register a connection: {error}"),
             }
+        }
+    }
+
+    fn settle(self: &Arc<Self>, Arrival { socket, kind, session }: Arrival) {
+        let resident = Resident(Arc::clone(self));
+        match Stream::register(socket, kind) {
+            Ok(stream) => drop(tokio::spawn(Connection::new(stream, session, resident))),
+            Err(error) => tracing::warn!("Cannot register a connection: {error}"),
         }
     }
 
@@ -158,9 +176,18 @@ impl Handle {
     /// Hands a connection over.
     pub(crate) fn send(&self, arrival: Arrival) {
         self.worker.load.fetch_add(1, Relaxed);
-        if self.arrivals.send(arrival).is_err() {
+        if self.messages.send(Message::Arrival(arrival)).is_err() {
             // The thread has ended: the socket is closed with the arrival.
             self.worker.load.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Waits until the worker has seen what its connections had to say so far.
+    pub(crate) async fn catch_up(&self) {
+        let (done, caught_up) = oneshot::channel();
+        if self.messages.send(Message::CatchUp(done)).is_ok() {
+            // The worker may end instead.
+            let _ = caught_up.await;
         }
     }
 }
