@@ -45,9 +45,9 @@ impl Absent {
     pub(crate) fn log(&self) {
         let Notice { place, name, feature, agrees } = &self.0;
         if *agrees {
-            tracing::debug!("{name} ({place}): Pannier has no {feature}; this agrees with that");
+            tracing::debug!("{name} ({place}) agrees with what is not part of Pannier: {feature}");
         } else {
-            tracing::info!("{name} ({place}) has no effect: Pannier has no {feature}");
+            tracing::info!("{name} ({place}) has no effect, not part of Pannier: {feature}");
         }
     }
 }
