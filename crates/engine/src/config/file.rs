@@ -5,7 +5,7 @@
 //! after the file. `include` is resolved here, but files are opened by the program: it hands in a
 //! function from a path (which may hold wildcards) to texts.
 //!
-//! Rules: a line's words must be UTF-8; includes nest at most [`DEPTH_MAX`] deep, which also ends
+//! Rules: a line's words must be UTF-8; includes nest at most `DEPTH_MAX` deep, which also ends
 //! a circle. An error knows its line and prints as redis-server's does.
 
 use std::fmt;
