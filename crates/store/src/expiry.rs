@@ -55,7 +55,6 @@ impl Keyspace {
             // Marks that only moved to a finer level used the budget up as well.
             let next = shard.wheel.next_due().unwrap_or(u64::MAX);
             turn.more |= next <= now_ms;
-            shard.earliest_armed = u64::MAX;
             self.publish(shard);
             self.earliest.fetch_min(next, AcqRel);
         }

@@ -86,8 +86,6 @@ pub(crate) struct Shard {
     pub(crate) rng: fastrand::Rng,
     pub(crate) hasher: KeyHasher,
     pub(crate) interest: Interest,
-    /// The earliest deadline armed since the last turn of the wheel.
-    pub(crate) earliest_armed: u64,
 }
 
 impl Shard {
@@ -103,7 +101,6 @@ impl Shard {
             rng: fastrand::Rng::with_seed(seed),
             hasher,
             interest: Interest::default(),
-            earliest_armed: u64::MAX,
         }
     }
 
@@ -263,7 +260,6 @@ impl Shard {
                 let marks = self.wheel.footprint() as isize;
                 Self::mark(&mut self.wheel, &mut self.next_stamp, (id, key.hash), deadline, item);
                 self.delta += self.wheel.footprint() as isize - marks;
-                self.earliest_armed = self.earliest_armed.min(deadline);
             }
         }
         self.sweep();
@@ -274,7 +270,6 @@ impl Shard {
         let marks = self.wheel.footprint() as isize;
         Self::mark(&mut self.wheel, &mut self.next_stamp, (id, hash), deadline, item);
         self.delta += self.wheel.footprint() as isize - marks;
-        self.earliest_armed = self.earliest_armed.min(deadline);
     }
 
     fn mark(
