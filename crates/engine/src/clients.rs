@@ -172,10 +172,17 @@ impl Clients {
         client
     }
 
-    pub(crate) fn disconnect(&self, id: u64) {
-        if self.map.lock().remove(&id).is_some() {
+    /// A client is about to be closed: it is neither counted nor listed any more, although its
+    /// last replies may still be on their way. Whoever sees those replies sees it gone.
+    pub(crate) fn leave(&self, client: &Client) {
+        if !client.closing.swap(true, Relaxed) {
             self.connected.fetch_sub(1, Relaxed);
         }
+    }
+
+    pub(crate) fn disconnect(&self, client: &Client) {
+        self.leave(client);
+        self.map.lock().remove(&client.id);
     }
 
     pub(crate) fn len(&self) -> usize {

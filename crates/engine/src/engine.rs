@@ -56,8 +56,6 @@ pub struct Engine {
     pub(crate) active_expire: AtomicBool,
     /// DEBUG PAUSE-CRON.
     pub(crate) cron_paused: AtomicBool,
-    /// DEBUG REPLYBUFFER RESIZING: whether buffers give memory back when they are emptied.
-    pub(crate) reply_resizing: AtomicBool,
     /// DEBUG QUICKLIST-PACKED-THRESHOLD: from how many bytes on a list's element stands alone.
     pub(crate) packed_threshold: AtomicUsize,
     pub(crate) peak_bytes: AtomicUsize,
@@ -93,7 +91,6 @@ impl Engine {
             run_id: Mutex::new(run_id),
             active_expire: AtomicBool::new(true),
             cron_paused: AtomicBool::new(false),
-            reply_resizing: AtomicBool::new(true),
             packed_threshold: AtomicUsize::new(1 << 30),
             peak_bytes: AtomicUsize::new(0),
             startup_bytes: AtomicUsize::new(0),
@@ -186,11 +183,6 @@ impl Engine {
         }
         let config = self.config.load();
         crate::exec::make_room(self, &config, now);
-    }
-
-    /// Whether emptied reply buffers give memory back (DEBUG REPLYBUFFER RESIZING).
-    pub fn reply_resizing(&self) -> bool {
-        self.reply_resizing.load(Relaxed)
     }
 
     /// Gives the server another id.

@@ -118,6 +118,12 @@ impl Session {
         self.client.no_touch.load(Relaxed)
     }
 
+    /// Nothing more is executed for it: it closes once its replies are written.
+    pub fn close(&mut self) {
+        self.closing = true;
+        self.engine.clients.leave(&self.client);
+    }
+
     /// Selects a database.
     pub(crate) fn select(&mut self, database: usize) {
         self.database = database;
@@ -135,6 +141,6 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         std::mem::take(&mut self.watches).forget(&self.engine);
-        self.engine.clients.disconnect(self.client.id);
+        self.engine.clients.disconnect(&self.client);
     }
 }

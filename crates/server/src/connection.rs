@@ -340,6 +340,7 @@ impl Connection {
                 State::Broken(error) => {
                     tracing::debug!("Protocol error ({error}) from {}", self.session.client().addr);
                     turn.scratch.reply.protocol_error(&error);
+                    self.session.close();
                     self.closing = true;
                     break Left::Drained;
                 }

@@ -399,9 +399,9 @@ fn client_kill(cx: &mut Context<'_>) -> Result<Done, Error> {
         }
         killed += 1;
         if client.id == own {
-            cx.session.closing = true;
+            cx.session.close();
         } else {
-            client.closing.store(true, Relaxed);
+            cx.engine.clients.leave(&client);
             client.mailbox.post(Letter::Kill);
         }
     }

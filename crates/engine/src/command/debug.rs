@@ -11,7 +11,7 @@ use pannier_store::Str;
 use sha1::{Digest, Sha1};
 
 use super::row::{Command, Context, Done, Group, Opens, flags};
-use crate::args::{self, is};
+use crate::args;
 use crate::error::Error;
 use crate::glob;
 
@@ -58,7 +58,6 @@ fn debug(cx: &mut Context<'_>) -> Result<Done, Error> {
         ),
         (b"stringmatch-len", 4) => stringmatch_len(cx),
         (b"quicklist-packed-threshold", 3) => quicklist_packed_threshold(cx),
-        (b"replybuffer", 4) => replybuffer(cx),
         (b"pause-cron", 3) => {
             cx.engine.cron_paused.store(number(cx.arg(2)) != 0, Relaxed);
             cx.ok()
@@ -285,14 +284,6 @@ fn quicklist_packed_threshold(cx: &mut Context<'_>) -> Result<Done, Error> {
     cx.ok()
 }
 
-fn replybuffer(cx: &mut Context<'_>) -> Result<Done, Error> {
-    if !is(cx.arg(2), "RESIZING") {
-        return Err(unknown(cx.arg(1)));
-    }
-    cx.engine.reply_resizing.store(number(cx.arg(3)) != 0, Relaxed);
-    cx.ok()
-}
-
 fn help(cx: &mut Context<'_>) -> Result<Done, Error> {
     cx.help(&[
         "CHANGE-REPL-ID",
@@ -319,8 +310,6 @@ fn help(cx: &mut Context<'_>) -> Result<Done, Error> {
         "    Reply something of that kind.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    From which size on an element of a list stands alone.",
-        "REPLYBUFFER RESIZING (0|1)",
-        "    Let reply buffers give memory back, or not.",
         "SET-ACTIVE-EXPIRE (0|1)",
         "    Free keys as they expire, or only when they are looked at.",
         "SLEEP <seconds>",

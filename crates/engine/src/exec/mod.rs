@@ -179,7 +179,7 @@ fn perform(
     match &outcome {
         Ok(Done::Replied | Done::RunQueue) => {}
         Ok(Done::Trim) => open::trim(engine, changed.insert(engine.config()), now),
-        Ok(Done::Close) => session.closing = true,
+        Ok(Done::Close) => session.close(),
         Err(error) => {
             reply.cut(mark);
             reply.error(error.message());
