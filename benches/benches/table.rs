@@ -88,6 +88,18 @@ fn lookups(criterion: &mut Criterion) {
             }
         });
     });
+    group.bench_function("find 64 with prefetch of their buckets, then their values", |bencher| {
+        bencher.iter(|| {
+            let wanted: [_; 64] = std::array::from_fn(|at| key(scattered(step + at as u64, KEYS)));
+            step += 64;
+            let hashes = wanted.map(|key| hash(&key));
+            hashes.iter().for_each(|&hash| table.prefetch(hash));
+            hashes.iter().for_each(|&hash| table.prefetch_values(hash));
+            for (wanted, hash) in wanted.iter().zip(hashes) {
+                assert!(black_box(table.find(hash, |record| record.key() == wanted)).is_some());
+            }
+        });
+    });
     group.finish();
 }
 

@@ -27,6 +27,7 @@ use std::fmt;
 
 use self::block::{Block, Kind, Parts, bytes_of};
 use crate::size_class::size_of_class;
+use crate::table::Remote;
 
 /// A key with its value, one pointer wide; `Option<Entry<O>>` is no wider.
 ///
@@ -222,6 +223,13 @@ impl<O> Entry<O> {
             NewPayload::Bytes(bytes) => self.block.write_bytes(Kind::Bytes, bytes),
             NewPayload::Object(object) => self.block.write_object(object),
         }
+    }
+}
+
+impl<O> Remote for Entry<O> {
+    #[inline]
+    fn address(&self) -> *const u8 {
+        std::ptr::from_ref(self.block.header()).cast()
     }
 }
 

@@ -69,6 +69,12 @@ pub struct Shape {
     pub chains: [usize; 16],
 }
 
+/// What an element that keeps its data elsewhere says of the place.
+pub trait Remote {
+    /// Where the data begin. It is only told, not read.
+    fn address(&self) -> *const u8;
+}
+
 struct Segment<T> {
     /// Empty when the slot belongs to a segment that lives in an earlier slot.
     buckets: Box<[Bucket<T>]>,
@@ -252,18 +258,24 @@ impl<T> Table<T> {
     /// Asks the CPU to load the home bucket of `hash` while other work is done.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        if self.directory.is_empty() {
-            return;
+        if !self.directory.is_empty() {
+            let (owner, home) = self.locate(hash);
+            prefetch((&raw const self.directory[owner].buckets[home]).cast());
         }
-        let (owner, home) = self.locate(hash);
-        let bucket: *const Bucket<T> = &raw const self.directory[owner].buckets[home];
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch is a hint that reads nothing; the pointer is valid besides.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(bucket.cast());
+    }
+
+    /// Asks the CPU to load the elements of the home bucket whose tag matches `hash`. It reads the
+    /// bucket, so `prefetch` should have come some time before, but none of the elements.
+    #[inline]
+    pub fn prefetch_values(&self, hash: u64)
+    where
+        T: Remote,
+    {
+        if !self.directory.is_empty() {
+            let (owner, home) = self.locate(hash);
+            let bucket = &self.directory[owner].buckets[home];
+            bucket.tagged(tag_of(hash)).for_each(|value| prefetch(value.address()));
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = bucket;
     }
 
     /// Bytes allocated by the table itself, without what its elements point to. O(1).
@@ -481,6 +493,17 @@ impl<T> Drop for Segment<T> {
     fn drop(&mut self) {
         self.buckets.iter_mut().for_each(Bucket::unlink);
     }
+}
+
+#[inline]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint that reads nothing, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 fn empty<T>(homes: usize) -> Box<[Bucket<T>]> {

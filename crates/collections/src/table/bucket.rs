@@ -140,6 +140,17 @@ impl<T> Bucket<T> {
         }
     }
 
+    /// The elements of this bucket alone whose tag matches.
+    #[inline]
+    pub(super) fn tagged(&self, tag: u8) -> impl Iterator<Item = &T> {
+        let mut hits = self.matches(tag);
+        std::iter::from_fn(move || {
+            let slot = (hits != 0).then(|| hits.trailing_zeros() as usize / 8)?;
+            hits &= hits - 1;
+            self.slots[slot].as_ref()
+        })
+    }
+
     /// Elements in the whole chain.
     pub(super) fn len(&self) -> usize {
         self.chain().map(Self::used).sum()
