@@ -13,6 +13,12 @@ pub trait Host: Send + Sync {
     /// A monotonic reading in microseconds, for durations only.
     fn mono_us(&self) -> u64;
 
+    /// A cheaper reading of another origin, which moves on every few milliseconds: between two
+    /// equal readings nothing slow has happened.
+    fn coarse_us(&self) -> u64 {
+        self.mono_us()
+    }
+
     /// The next deadline moved to an earlier time: look at `Engine::next_deadline` again.
     fn wake_expiry(&self);
 

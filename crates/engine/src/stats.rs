@@ -130,15 +130,21 @@ impl Lane {
     /// Counts an execution.
     #[inline]
     pub(crate) fn count(&self, id: u16, us: u64, failed: bool, histogram: bool) {
+        self.count_all(id, (1, u64::from(failed)), us, histogram);
+    }
+
+    /// Counts `calls` executions, `failed` of them in vain, that took `us` together.
+    #[inline]
+    pub(crate) fn count_all(&self, id: u16, (calls, failed): (u64, u64), us: u64, histogram: bool) {
         let command = &self.commands[usize::from(id)];
-        self.executed.add(1);
-        command.calls.add(1);
+        self.executed.add(calls);
+        command.calls.add(calls);
         command.usec.add(us);
-        command.failed.add(u64::from(failed));
+        command.failed.add(failed);
         if histogram {
             let zeros = || Box::new(Histogram([const { AtomicU64::new(0) }; BUCKETS]));
-            let cell = &command.histogram.get_or_init(zeros).0[bucket(us)];
-            cell.store(cell.load(Relaxed) + 1, Relaxed);
+            let cell = &command.histogram.get_or_init(zeros).0[bucket(us / calls.max(1))];
+            cell.store(cell.load(Relaxed) + calls, Relaxed);
         }
     }
 

@@ -506,7 +506,7 @@ impl Connection {
 const REQUESTS_PER_TURN: usize = 1024;
 
 /// Requests between two looks at the clock.
-const REQUESTS_PER_LOOK: usize = 16;
+const REQUESTS_PER_LOOK: usize = 64;
 
 /// Time that a turn may take.
 const TURN_US: u64 = 1_000;

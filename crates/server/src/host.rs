@@ -105,6 +105,10 @@ impl Host for ShellHost {
         self.clock.mono_us()
     }
 
+    fn coarse_us(&self) -> u64 {
+        self.clock.coarse_us()
+    }
+
     fn wake_expiry(&self) {
         self.expiry.notify_one();
     }

@@ -17,7 +17,7 @@ impl View<'_> {
 
     /// Sums of what the shards counted.
     pub fn stats(&mut self) -> ShardStats {
-        let mut sum = ShardStats::default();
+        let mut sum = ShardStats { hits: self.hits, misses: self.misses, ..ShardStats::default() };
         self.each_shard(|shard| {
             sum.hits += shard.stats.hits;
             sum.misses += shard.stats.misses;

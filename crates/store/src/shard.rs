@@ -18,7 +18,8 @@ use crate::counters::Counters;
 use crate::database::Database;
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Interest;
-use crate::value::{ARMED, Item};
+use crate::value::{ARMED, Item, footprint};
+use crate::{Now, Rules};
 
 /// The wheel may hold this many stale marks before a sweep starts.
 const STALE_SLACK: usize = 64;
@@ -71,6 +72,92 @@ impl Mark {
     }
 }
 
+/// How a key is looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) now: Now,
+    pub(crate) rules: Rules,
+    /// Whether the access clock moves.
+    pub(crate) touch: bool,
+}
+
+/// An entry in its place, with the sums that follow its changes.
+pub(crate) struct Slot<'s> {
+    pub(crate) item: &'s mut Item,
+    hash: u64,
+    database: usize,
+    id: u32,
+    part: Sums<'s>,
+    shard_volatile: &'s mut usize,
+    delta: &'s mut isize,
+    wheel: &'s mut Wheel<Mark>,
+    next_stamp: &'s mut u8,
+    interest: &'s Interest,
+}
+
+/// The sums of one database's part.
+struct Sums<'s> {
+    volatile: &'s mut usize,
+    bytes: &'s mut isize,
+    deadlines: &'s mut u128,
+}
+
+impl<'s> Slot<'s> {
+    /// Ends the look with the entry alone.
+    #[inline]
+    pub(crate) fn into_item(self) -> &'s mut Item {
+        self.item
+    }
+
+    /// The entry has changed: whoever watches its key is told.
+    #[inline]
+    pub(crate) fn changed(&self) {
+        if !self.interest.is_empty() {
+            self.interest.changed(self.database, self.item.key());
+        }
+    }
+
+    /// The entry, whose footprint was `before`, has been changed.
+    #[inline]
+    pub(crate) fn resized(&mut self, before: usize) {
+        let grown = footprint(self.item) as isize - before as isize;
+        *self.part.bytes += grown;
+        *self.delta += grown;
+    }
+
+    /// Gives the entry another deadline, or none. `Shard::sweep` must follow.
+    #[inline]
+    pub(crate) fn set_deadline(&mut self, deadline: Option<u64>) {
+        let old = self.item.deadline();
+        if old != deadline {
+            self.move_deadline(old, deadline);
+        }
+    }
+
+    fn move_deadline(&mut self, old: Option<u64>, deadline: Option<u64>) {
+        let before = footprint(self.item);
+        self.item.set_deadline(deadline);
+        self.resized(before);
+        let (gained, lost) = (usize::from(deadline.is_some()), usize::from(old.is_some()));
+        *self.part.volatile = *self.part.volatile + gained - lost;
+        *self.shard_volatile = *self.shard_volatile + gained - lost;
+        *self.part.deadlines += u128::from(deadline.unwrap_or(0));
+        *self.part.deadlines -= u128::from(old.unwrap_or(0));
+        let covered = matches!((old, deadline), (Some(old), Some(new)) if new >= old);
+        let armed = self.item.flags() & ARMED != 0;
+        match deadline {
+            None => self.item.set_flags(self.item.flags() & !ARMED),
+            Some(_) if covered && armed => {}
+            Some(deadline) => {
+                let marks = self.wheel.footprint() as isize;
+                let place = (self.id, self.hash);
+                Shard::mark(self.wheel, self.next_stamp, place, deadline, self.item);
+                *self.delta += self.wheel.footprint() as isize - marks;
+            }
+        }
+    }
+}
+
 /// See the module's header.
 pub(crate) struct Shard {
     pub(crate) databases: Vec<Database>,
@@ -113,18 +200,14 @@ impl Shard {
         }
     }
 
-    pub(crate) fn swap_databases(
-        &mut self,
-        counters: &Counters,
-        (a, b): (usize, usize),
-        now_ms: u64,
-    ) {
+    pub(crate) fn swap_databases(&mut self, counters: &Counters, (a, b): (usize, usize), now: Now) {
         self.touch_database(a.max(b));
         for (own, other) in [(a, b), (b, a)] {
             for key in self.interest.keys(own) {
                 let key = Key { hash: self.hasher.hash(&key), bytes: &key };
                 // What has expired in the other database is gone, so it replaces nothing.
-                let replaced = self.find(counters, other, key, (now_ms, false)).is_some();
+                let look = Look { now, touch: false, rules: Rules::default() };
+                let replaced = self.find(counters, other, key, look).is_some();
                 if replaced || self.holds(own, key.bytes) {
                     self.changed(own, key.bytes);
                 }
@@ -151,28 +234,55 @@ impl Shard {
         }
     }
 
-    /// The live entry of a key; one past its deadline is not found, and
-    /// removed unless `keep_expired`.
+    /// The live entry of a key; one past its deadline is not found, and removed unless the rules
+    /// keep it. With `touch` its access clock moves.
     #[inline]
     pub(crate) fn find(
         &mut self,
         counters: &Counters,
         database: usize,
         key: Key<'_>,
-        (now_ms, keep_expired): (u64, bool),
-    ) -> Option<&mut Item> {
+        look: Look,
+    ) -> Option<Slot<'_>> {
         let part = self.databases.get(database)?;
         if part.volatile > 0 {
             let item = part.table.find(key.hash, |item| item.key() == key.bytes)?;
-            if item.deadline().is_some_and(|deadline| deadline <= now_ms) {
-                if !keep_expired {
-                    self.remove(counters, database, key);
-                    self.stats.expired += 1;
-                }
+            if item.deadline().is_some_and(|deadline| deadline <= look.now.unix_ms()) {
+                self.expire_found(counters, database, key, look);
                 return None;
             }
         }
-        self.databases[database].table.find_mut(key.hash, |item| item.key() == key.bytes)
+        let Database { id, table, volatile, deadlines, bytes } = &mut self.databases[database];
+        let item = table.find_mut(key.hash, |item| item.key() == key.bytes)?;
+        if look.touch {
+            let stamp = if look.rules.frequency {
+                look.rules.touched(item.access(), look.now, &mut self.rng)
+            } else {
+                look.rules.fresh(look.now)
+            };
+            item.set_access(stamp);
+        }
+        Some(Slot {
+            item,
+            hash: key.hash,
+            database,
+            id: *id,
+            part: Sums { volatile, bytes, deadlines },
+            shard_volatile: &mut self.volatile,
+            delta: &mut self.delta,
+            wheel: &mut self.wheel,
+            next_stamp: &mut self.next_stamp,
+            interest: &self.interest,
+        })
+    }
+
+    /// A key whose deadline has passed was looked at.
+    #[cold]
+    fn expire_found(&mut self, counters: &Counters, database: usize, key: Key<'_>, look: Look) {
+        if !look.rules.keep_expired {
+            self.remove(counters, database, key);
+            self.stats.expired += 1;
+        }
     }
 
     /// Puts in an item whose key is not present. `counted` says that a reservation covers it.
@@ -227,44 +337,6 @@ impl Shard {
         Some(item)
     }
 
-    /// Gives the entry of a key another deadline, or none. The key must be present and live.
-    pub(crate) fn set_deadline(&mut self, database: usize, key: Key<'_>, deadline: Option<u64>) {
-        let Some(part) = self.databases.get_mut(database) else { return };
-        let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) else {
-            return;
-        };
-        if !self.interest.is_empty() {
-            self.interest.changed(database, key.bytes);
-        }
-        let old = item.deadline();
-        if old == deadline {
-            return;
-        }
-        let before = item.footprint() as isize;
-        item.set_deadline(deadline);
-        let grown = item.footprint() as isize - before;
-        part.bytes += grown;
-        let (gained, lost) = (usize::from(deadline.is_some()), usize::from(old.is_some()));
-        part.volatile = part.volatile + gained - lost;
-        self.volatile = self.volatile + gained - lost;
-        part.deadlines += u128::from(deadline.unwrap_or(0));
-        part.deadlines -= u128::from(old.unwrap_or(0));
-        self.delta += grown;
-        let covered = matches!((old, deadline), (Some(old), Some(new)) if new >= old);
-        let armed = item.flags() & ARMED != 0;
-        match deadline {
-            None => item.set_flags(item.flags() & !ARMED),
-            Some(_) if covered && armed => return,
-            Some(deadline) => {
-                let id = part.id;
-                let marks = self.wheel.footprint() as isize;
-                Self::mark(&mut self.wheel, &mut self.next_stamp, (id, key.hash), deadline, item);
-                self.delta += self.wheel.footprint() as isize - marks;
-            }
-        }
-        self.sweep();
-    }
-
     /// Arms a mark for an item that is not in the table yet.
     fn arm(&mut self, id: u32, hash: u64, deadline: u64, item: &mut Item) {
         let marks = self.wheel.footprint() as isize;
@@ -285,11 +357,17 @@ impl Shard {
         wheel.arm(deadline, Mark::new(hash, id, *next_stamp));
     }
 
-    /// Bounds the stale marks: looks at a few marks when there are too many.
-    fn sweep(&mut self) {
-        if self.wheel.len() <= 2 * self.volatile + STALE_SLACK {
-            return;
+    /// Bounds the stale marks: looks at a few marks when there are too many. To be called after
+    /// whatever armed a mark or took a deadline away.
+    #[inline]
+    pub(crate) fn sweep(&mut self) {
+        if self.wheel.len() > 2 * self.volatile + STALE_SLACK {
+            self.sweep_some();
         }
+    }
+
+    #[cold]
+    fn sweep_some(&mut self) {
         let Self { databases, index_of_id, wheel, hasher, .. } = self;
         let marks = wheel.footprint() as isize;
         wheel.sweep(SWEEP_STEP, |mark, _| {

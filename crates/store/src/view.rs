@@ -27,7 +27,7 @@ use crate::found::Found;
 use crate::hash::Key;
 use crate::interest::Watcher;
 use crate::keyspace::{Garbage, Keyspace};
-use crate::shard::Shard;
+use crate::shard::{Look, Shard, Slot};
 use crate::value::{self, ARMED, Item, NewValue, Object, RAW, Str, WrongType};
 use crate::{Now, Rules};
 
@@ -56,6 +56,16 @@ pub enum Deadline {
     At(u64),
 }
 
+impl Deadline {
+    /// The deadline that it sets, if it does.
+    fn at(self) -> Option<u64> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+}
+
 /// Opened keys. See the module's header.
 pub struct View<'k> {
     keyspace: &'k Keyspace,
@@ -68,6 +78,9 @@ pub struct View<'k> {
     reserved: Vec<(usize, usize)>,
     dirty: u64,
     sooner: bool,
+    /// Lookups counted; the shards' sums follow when the locks are given back.
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
 }
 
 /// An entry taken out of the keyspace, to be put back under another name or database.
@@ -126,7 +139,18 @@ impl Keyspace {
         };
         let guards = Guards::lock(&self.shards, mask);
         let reserved = Vec::new();
-        View { keyspace: self, mask, guards, now, rules, reserved, dirty: 0, sooner: false }
+        View {
+            keyspace: self,
+            mask,
+            guards,
+            now,
+            rules,
+            reserved,
+            dirty: 0,
+            sooner: false,
+            hits: 0,
+            misses: 0,
+        }
     }
 }
 
@@ -152,9 +176,11 @@ impl<'k> View<'k> {
     }
 
     fn shard(&mut self, key: Key<'_>) -> &mut Shard {
-        let bit = 1u64 << self.keyspace.shard_of(key.hash);
-        assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
-        &mut self.guards.as_mut_slice()[(self.mask & (bit - 1)).count_ones() as usize]
+        opened(self.keyspace, self.mask, &mut self.guards, key)
+    }
+
+    fn look_with(&self, touch: bool) -> Look {
+        Look { now: self.now, rules: self.rules, touch }
     }
 
     /// How access clocks are recorded.
@@ -185,77 +211,81 @@ impl<'k> View<'k> {
     /// Registers a watcher's interest in a key.
     pub fn watch(&mut self, database: usize, key: Key<'_>, watcher: &Watcher) {
         // A key whose deadline has passed is not there: its removal is no change.
-        self.find(database, key);
+        self.find(database, key, false);
         self.shard(key).interest.watch(database, key.bytes, watcher);
     }
 
-    fn find(&mut self, database: usize, key: Key<'_>) -> Option<&mut Item> {
-        let now = (self.now.unix_ms(), self.rules.keep_expired);
+    #[inline]
+    fn find(&mut self, database: usize, key: Key<'_>, touch: bool) -> Option<Slot<'_>> {
+        let look = self.look_with(touch);
         let counters = &self.keyspace.counters;
-        self.shard(key).find(counters, database, key, now)
+        self.shard(key).find(counters, database, key, look)
     }
 
-    fn found(&mut self, database: usize, key: Key<'_>, touch: bool) -> Option<&mut Item> {
-        let (now, rules) = (self.now, self.rules);
-        let counters = &self.keyspace.counters;
-        let shard = self.shard(key);
-        // The generator is copied out because the entry borrows the shard.
-        let mut rng = rules.frequency.then(|| shard.rng.fork());
-        let item = shard.find(counters, database, key, (now.unix_ms(), rules.keep_expired))?;
-        if touch && rules.touch {
-            let stamp = match &mut rng {
-                Some(rng) => rules.touched(item.access(), now, rng),
-                None => now.unix_ms() as u32,
-            };
-            item.set_access(stamp);
-        }
-        Some(item)
-    }
-
-    fn count(&mut self, key: Key<'_>, hit: bool) {
-        let stats = &mut self.shard(key).stats;
-        stats.hits += u64::from(hit);
-        stats.misses += u64::from(!hit);
+    /// Finds, and counts a hit or a miss.
+    #[inline]
+    fn find_counted(&mut self, database: usize, key: Key<'_>, touch: bool) -> Option<Slot<'_>> {
+        let look = self.look_with(touch);
+        let Self { keyspace, mask, guards, hits, misses, .. } = self;
+        let shard = opened(keyspace, *mask, guards, key);
+        let slot = shard.find(&keyspace.counters, database, key, look);
+        *(if slot.is_some() { hits } else { misses }) += 1;
+        slot
     }
 
     /// Looks a key up as a read command does: counted, and its access clock moves.
+    #[inline]
     pub fn read(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
-        let hit = self.found(database, key, true).is_some();
-        self.count(key, hit);
-        if hit { self.peek(database, key) } else { None }
+        let (now, rules) = (self.now, self.rules);
+        let slot = self.find_counted(database, key, rules.touch)?;
+        Some(Found { item: slot.into_item(), now, rules })
     }
 
     /// Moves the access clock of a live key, whatever the session's rules; false without one.
     pub fn touch(&mut self, database: usize, key: Key<'_>) -> bool {
-        let rules = std::mem::replace(&mut self.rules.touch, true);
-        let hit = self.found(database, key, true).is_some();
-        self.rules.touch = rules;
-        self.count(key, hit);
-        hit
+        self.find_counted(database, key, true).is_some()
     }
 
     /// Looks a key up, counted, without moving its access clock.
     pub fn look(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
-        let hit = self.find(database, key).is_some();
-        self.count(key, hit);
-        if hit { self.peek(database, key) } else { None }
+        let (now, rules) = (self.now, self.rules);
+        let slot = self.find_counted(database, key, false)?;
+        Some(Found { item: slot.into_item(), now, rules })
     }
 
     /// Looks a key up without any trace.
     pub fn peek(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
         let (now, rules) = (self.now, self.rules);
-        self.find(database, key).map(|item| Found { item, now, rules })
+        let slot = self.find(database, key, false)?;
+        Some(Found { item: slot.into_item(), now, rules })
     }
 
     /// Looks a key up as a command does that may write it: its access clock moves.
     pub fn look_to_write(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
         let (now, rules) = (self.now, self.rules);
-        self.found(database, key, true).map(|item| Found { item, now, rules })
+        let slot = self.find(database, key, rules.touch)?;
+        Some(Found { item: slot.into_item(), now, rules })
     }
 
     /// Whether a live key is there, without any trace.
     pub fn contains(&mut self, database: usize, key: Key<'_>) -> bool {
-        self.find(database, key).is_some()
+        self.find(database, key, false).is_some()
+    }
+
+    /// Has the CPU load what lookups of these keys will need, all at once: on a keyspace larger
+    /// than its caches a lookup is mostly waiting for memory.
+    pub fn prefetch(&mut self, database: usize, keys: &[Key<'_>]) {
+        for key in keys {
+            if let Some(part) = self.shard(*key).databases.get(database) {
+                part.table.prefetch(key.hash);
+            }
+        }
+        // By now the first buckets have come.
+        for key in keys {
+            if let Some(part) = self.shard(*key).databases.get(database) {
+                part.table.prefetch_values(key.hash);
+            }
+        }
     }
 
     /// Reads a string (see `read`).
@@ -274,68 +304,54 @@ impl<'k> View<'k> {
     /// # Errors
     /// [`WrongType`] when the key holds another type.
     pub fn edit(&mut self, database: usize, key: Key<'_>) -> Result<Option<Edit<'_>>, WrongType> {
-        if self.found(database, key, true).is_none() {
-            return Ok(None);
-        }
-        let bit = 1u64 << self.keyspace.shard_of(key.hash);
-        let at = (self.mask & (bit - 1)).count_ones() as usize;
-        let Shard { databases, delta, interest, .. } = &mut *self.guards.as_mut_slice()[at];
-        let part = &mut databases[database];
-        let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) else {
+        let look = self.look_with(self.rules.touch);
+        let Self { keyspace, mask, guards, dirty, .. } = self;
+        let shard = opened(keyspace, *mask, guards, key);
+        let Some(slot) = shard.find(&keyspace.counters, database, key, look) else {
             return Ok(None);
         };
-        Str::of(item)?;
-        let before = value::footprint(item);
-        let dirty = &mut self.dirty;
-        let part_bytes = &mut part.bytes;
-        Ok(Some(Edit { item, interest, database, part_bytes, delta, dirty, before }))
+        Str::of(slot.item)?;
+        Ok(Some(Edit::new(slot, dirty)))
     }
 
     /// Stores a string under a key, over whatever was there.
     pub fn set(&mut self, database: usize, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
         self.dirty += 1;
         let (payload, raw) = value.into_payload();
-        if self.found(database, key, true).is_none() {
-            let at = match deadline {
-                Deadline::At(at) => Some(at),
-                Deadline::Keep | Deadline::Clear => None,
-            };
-            let mut item = Entry::new(key.bytes, payload, at);
+        let Some(mut slot) = self.find(database, key, self.rules.touch) else {
+            let mut item = Entry::new(key.bytes, payload, deadline.at());
             item.set_flags(raw);
             item.set_access(self.rules.fresh(self.now));
             self.insert(database, key, item);
             return;
-        }
-        let shard = self.shard(key);
-        shard.changed(database, key.bytes);
-        let part = &mut shard.databases[database];
-        if let Some(item) = part.table.find_mut(key.hash, |item| item.key() == key.bytes) {
-            let before = value::footprint(item) as isize;
-            item.set_payload(payload);
-            item.set_flags(item.flags() & !RAW | raw);
-            let grown = value::footprint(item) as isize - before;
-            part.bytes += grown;
-            shard.delta += grown;
-        }
+        };
+        slot.changed();
+        let before = value::footprint(slot.item);
+        slot.item.set_payload(payload);
+        slot.item.set_flags(slot.item.flags() & !RAW | raw);
+        slot.resized(before);
         match deadline {
-            Deadline::Keep => {}
-            Deadline::Clear => self.store_deadline(database, key, None),
-            Deadline::At(at) => self.store_deadline(database, key, Some(at)),
+            Deadline::Keep => return,
+            Deadline::Clear => slot.set_deadline(None),
+            Deadline::At(at) => slot.set_deadline(Some(at)),
         }
+        self.deadline_set(key, deadline.at());
     }
 
     /// Gives a live key another deadline (Unix milliseconds), or none; false if there is no key.
     pub fn set_deadline(&mut self, database: usize, key: Key<'_>, deadline: Option<u64>) -> bool {
-        if self.find(database, key).is_none() {
-            return false;
-        }
+        let Some(mut slot) = self.find(database, key, false) else { return false };
+        slot.changed();
+        slot.set_deadline(deadline);
+        self.deadline_set(key, deadline);
         self.dirty += 1;
-        self.store_deadline(database, key, deadline);
         true
     }
 
-    fn store_deadline(&mut self, database: usize, key: Key<'_>, deadline: Option<u64>) {
-        self.shard(key).set_deadline(database, key, deadline);
+    /// What follows when a key's deadline was set or taken away.
+    #[inline]
+    fn deadline_set(&mut self, key: Key<'_>, deadline: Option<u64>) {
+        self.shard(key).sweep();
         if let Some(deadline) = deadline {
             self.sooner |= self.keyspace.note_deadline(deadline);
         }
@@ -375,14 +391,14 @@ impl<'k> View<'k> {
 
     /// Takes a live entry out, to be put elsewhere (which is what counts as the change).
     pub fn take(&mut self, database: usize, key: Key<'_>) -> Option<Taken> {
-        self.find(database, key)?;
+        self.find(database, key, false)?;
         let counters = &self.keyspace.counters;
         self.shard(key).remove(counters, database, key).map(Taken)
     }
 
     /// A copy of a live entry, its deadline included.
     pub fn copy(&mut self, database: usize, key: Key<'_>) -> Option<Taken> {
-        let item = self.find(database, key)?;
+        let item = self.find(database, key, false)?.into_item();
         let payload = match item.payload() {
             Payload::Int(n) => NewPayload::Int(n),
             Payload::Bytes(bytes) => NewPayload::Bytes(bytes),
@@ -489,7 +505,7 @@ impl<'k> View<'k> {
         );
         if a != b {
             for shard in self.guards.as_mut_slice() {
-                shard.swap_databases(&self.keyspace.counters, (a, b), self.now.unix_ms());
+                shard.swap_databases(&self.keyspace.counters, (a, b), self.now);
             }
             self.keyspace.swap_counters(a, b);
         }
@@ -520,12 +536,32 @@ impl<'k> View<'k> {
     }
 }
 
+/// The shard of a key, which must be among the locked ones.
+#[inline]
+fn opened<'g>(
+    keyspace: &Keyspace,
+    mask: u64,
+    guards: &'g mut Guards<'_>,
+    key: Key<'_>,
+) -> &'g mut Shard {
+    let bit = 1u64 << keyspace.shard_of(key.hash);
+    assert!(mask & bit != 0, "a key outside the command's key positions was touched");
+    match guards {
+        Guards::One([shard]) => shard,
+        guards => &mut guards.as_mut_slice()[(mask & (bit - 1)).count_ones() as usize],
+    }
+}
+
 impl Drop for View<'_> {
     fn drop(&mut self) {
         for (database, unused) in self.reserved.drain(..) {
             self.keyspace.counters.release(database, unused);
         }
         let mut grown = 0;
+        if let Some(shard) = self.guards.as_mut_slice().first_mut() {
+            shard.stats.hits += self.hits;
+            shard.stats.misses += self.misses;
+        }
         for shard in self.guards.as_mut_slice() {
             grown += std::mem::take(&mut shard.delta);
         }

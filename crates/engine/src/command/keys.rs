@@ -106,6 +106,14 @@ impl KeySpec {
         Self::range(at, 0, 1, access)
     }
 
+    /// The index of the key, when it is always one at an index.
+    pub const fn lone(&self) -> Option<usize> {
+        match (self.begin, self.find) {
+            (Begin::Index(at), Find::Range { last: 0, .. }) => Some(at),
+            _ => None,
+        }
+    }
+
     /// Keys from `at` to `last` (relative; negative from the end), each `step` further.
     pub const fn range(at: usize, last: i32, step: i32, access: Access) -> Self {
         let find = Find::Range { last, step, limit: 0 };

@@ -283,6 +283,21 @@ impl Command {
         if arity >= 0 { argc == arity } else { argc >= -arity }
     }
 
+    /// The index of the command's key, when that is the only thing it needs opened.
+    pub const fn lone_key(&self) -> Option<usize> {
+        match (self.opens, self.keys) {
+            (Opens::Keys, [spec]) => spec.lone(),
+            _ => None,
+        }
+    }
+
+    /// Whether it ends soon whatever its key holds, so that it may run while others' shards are
+    /// held for the rest of a pipeline.
+    pub fn is_brief(&self) -> bool {
+        let constant = self.is(flags::FAST) || self.complexity.starts_with("O(1)");
+        constant && !self.is(flags::BLOCKING)
+    }
+
     /// Whether all of these flags are set.
     pub const fn is(&self, flags: Flags) -> bool {
         self.flags & flags == flags
@@ -340,6 +355,8 @@ pub struct Context<'a> {
     pub args: Args<'a>,
     /// The opened keys.
     pub view: View<'a>,
+    /// One of its keys whose hash is known already.
+    pub hashed: Option<Key<'a>>,
     /// Where the reply goes.
     pub reply: &'a mut Reply,
     /// The time.
@@ -358,8 +375,13 @@ impl<'a> Context<'a> {
     }
 
     /// The key at a position.
+    #[inline]
     pub fn key(&self, at: usize) -> Key<'a> {
-        self.view.key(self.args.get(at))
+        let bytes = self.args.get(at);
+        match self.hashed {
+            Some(key) if std::ptr::eq(key.bytes, bytes) => key,
+            _ => self.view.key(bytes),
+        }
     }
 
     /// The argument at a position.

@@ -26,6 +26,8 @@ pub struct Resolved {
 /// See the module's header.
 pub struct Table {
     rows: Vec<&'static Command>,
+    /// By number: the index of its key, for a command that may be grouped; see `exec::group`.
+    groupable: Vec<Option<u8>>,
     names: HashMap<Box<[u8]>, u16, foldhash::fast::FixedState>,
     /// Length of the longest name.
     longest: usize,
@@ -37,7 +39,8 @@ impl Table {
     /// # Errors
     /// Names the first command that cannot be renamed.
     pub fn new(renames: &[(String, String)]) -> Result<Self, String> {
-        let mut table = Self { rows: Vec::new(), names: HashMap::default(), longest: 0 };
+        let mut table =
+            Self { rows: Vec::new(), groupable: Vec::new(), names: HashMap::default(), longest: 0 };
         for command in all() {
             table.add(command.name, command);
             for sub in command.subcommands {
@@ -63,6 +66,8 @@ impl Table {
     fn add(&mut self, name: &str, command: &'static Command) {
         let id = self.rows.len() as u16;
         self.rows.push(command);
+        let key = command.lone_key().filter(|_| command.is_brief() && !name.contains('|'));
+        self.groupable.push(key.and_then(|at| u8::try_from(at).ok()));
         self.names.insert(name.as_bytes().into(), id);
     }
 
@@ -79,6 +84,12 @@ impl Table {
     /// The row with a number.
     pub fn row(&self, id: u16) -> &'static Command {
         self.rows[usize::from(id)]
+    }
+
+    /// The index of the key of a command that may be grouped with its neighbours.
+    #[inline]
+    pub(crate) fn groupable(&self, id: u16) -> Option<usize> {
+        self.groupable[usize::from(id)].map(usize::from)
     }
 
     /// Rows with their numbers.

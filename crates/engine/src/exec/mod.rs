@@ -4,16 +4,20 @@
 //! five steps; an error at any of them becomes the reply, cut back to where it began. Requests
 //! that a pause holds back are left unexecuted for the caller to try again.
 //!
+//! Brief requests that follow each other are opened together (`group`); all others one by one.
+//!
 //! Neighbours: `gate` is the ordered list of refusals, `open` turns keys into locked shards and
 //! makes room, `settle` is the one funnel for consequences. `command` holds rows and handlers.
 
 mod gate;
+mod group;
 mod open;
 mod queue;
 mod settle;
 
 pub(crate) use open::make_room;
 
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_resp::{Args, Batch, OwnedArgs, Reply};
@@ -50,32 +54,37 @@ pub enum Next {
     Close,
 }
 
-/// Executes at most `max` requests of a batch, from the one numbered `from` on.
+/// Executes requests of a batch, by their numbers.
 pub fn run(
     engine: &Engine,
     session: &mut Session,
     (batch, buf): (&Batch, &[u8]),
-    requests: std::ops::Range<usize>,
+    requests: Range<usize>,
     reply: &mut Reply,
     now: Now,
 ) -> Ran {
     reply.set_protocol(session.protocol);
-    let (from, end) = (requests.start, requests.end);
-    for at in requests {
-        match execute(engine, session, batch.request(at, buf), reply, now) {
-            Step::Done if session.closing => {
-                return Ran { executed: at + 1 - from, next: Next::Close };
-            }
-            Step::Done => {}
-            Step::Held(until_ms) => {
-                return Ran { executed: at - from, next: Next::Held { until_ms } };
+    let Range { start, end } = requests;
+    let mut at = start;
+    while at < end {
+        let grouped = group::run(engine, session, (batch, buf), at..end, (&mut *reply, now));
+        if grouped == 0 {
+            match execute(engine, session, batch.request(at, buf), reply, now) {
+                Step::Done if session.closing => {
+                    return Ran { executed: at + 1 - start, next: Next::Close };
+                }
+                Step::Done => {}
+                Step::Held(until_ms) => {
+                    return Ran { executed: at - start, next: Next::Held { until_ms } };
+                }
             }
         }
+        at += grouped.max(1);
         if session.mailbox().is_full() {
-            return Ran { executed: at + 1 - from, next: Next::Ready };
+            break;
         }
     }
-    Ran { executed: end - from, next: Next::Ready }
+    Ran { executed: at - start, next: Next::Ready }
 }
 
 enum Step {
@@ -162,12 +171,14 @@ fn perform(
     let mark = reply.mark();
     let started = engine.host.mono_us();
     settle::seen(session, found.id, now);
+    let command = found.command;
+    let hashed = command.lone_key().map(|at| engine.keyspace.key(args.get(at)));
     let (mut outcome, dirty, sooner) =
-        match open::open(engine, config, session, found.command, args, now) {
+        match open::open(engine, config, session, command, (args, hashed), now) {
             Err(error) => return settle::refused(session, Some(found.id), &error, reply),
             Ok(view) => {
-                let command = found.command;
-                let mut cx = Context { engine, config, session, command, args, view, reply, now };
+                let mut cx =
+                    Context { engine, config, session, command, args, view, hashed, reply, now };
                 let outcome = (command.handler)(&mut cx);
                 (outcome, cx.view.dirty(), cx.view.sooner())
             }

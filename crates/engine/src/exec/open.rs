@@ -7,7 +7,7 @@
 //! several workers, and costs nothing while no such limit is set.
 
 use pannier_resp::Args;
-use pannier_store::{Keyspace, Now, Open, Policy, Room, Scope, View};
+use pannier_store::{Key, Keyspace, Now, Open, Policy, Room, Scope, View};
 
 use crate::command::keys::access;
 use crate::command::row::KeyList;
@@ -20,13 +20,13 @@ use crate::session::Session;
 /// Victims for one command, at most; a burst over the limit is worked off by several.
 const VICTIMS_MAX: usize = 10_000;
 
-/// Opens what a command needs.
+/// Opens what a command needs; `lone` is its key, when there is but one.
 pub(super) fn open<'a>(
     engine: &'a Engine,
     config: &Config,
     session: &Session,
     command: &Command,
-    args: Args<'_>,
+    (args, lone): (Args<'_>, Option<Key<'_>>),
     now: Now,
 ) -> Result<View<'a>, Error> {
     let keyspace = &engine.keyspace;
@@ -39,14 +39,21 @@ pub(super) fn open<'a>(
         return Ok(keyspace.open(Open::All, now, rules));
     }
     let mut keys = KeyList::new();
-    for spec in command.keys {
-        spec.positions(args, |at| keys.push(keyspace.key(args.get(at))));
+    keys.extend(lone);
+    if lone.is_none() {
+        for spec in command.keys {
+            spec.positions(args, |at| keys.push(keyspace.key(args.get(at))));
+        }
     }
     if keys.is_empty() {
         return Ok(keyspace.open(Open::Nothing, now, rules));
     }
     if !command.is(flags::WRITE) || !keyspace.has_entry_limit() {
-        return Ok(keyspace.open(Open::Keys(&keys), now, rules));
+        let mut view = keyspace.open(Open::Keys(&keys), now, rules);
+        if keys.len() > 1 {
+            view.prefetch(session.database, &keys);
+        }
+        return Ok(view);
     }
     let mut creates = Creates::new();
     creatable(keyspace, command, args, session.database, &mut creates);

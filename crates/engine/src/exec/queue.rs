@@ -63,7 +63,8 @@ fn run_opened<'a>(
     reply.array(commands.len());
     let Some(first) = commands.first() else { return Ok(Done::Replied) };
     let (command, args) = (first.found.command, first.args.args());
-    let mut cx = Context { engine, config, session, command, args, view, reply, now };
+    let hashed = None;
+    let mut cx = Context { engine, config, session, command, args, view, hashed, reply, now };
     let mut all = Done::Replied;
     for queued in commands {
         let done = run_one(&mut cx, queued);

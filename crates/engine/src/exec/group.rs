@@ -1,0 +1,183 @@
+//! Groups: pipelined requests that are opened together and executed in order.
+//!
+//! On a keyspace larger than the CPU's caches a lookup is mostly waiting for memory. The keys of
+//! up to [`GROUP_MAX`] requests of a pipeline are hashed first, the union of their shards is
+//! locked once, the buckets and then the entries of all keys are prefetched, and only then are the
+//! requests executed, one after the other. What every request would pay alone is paid once: the
+//! locks, the gate, the clock, the statistics.
+//!
+//! Rules. Only brief commands with one key are grouped (`Command::is_brief`), because others wait
+//! for the shards meanwhile. A group ends where the next request is of another kind, and there is
+//! none while a session, a pause or a limit asks for a look before each request. So nothing that
+//! the gate asks can change inside a group. Replies, errors and their order are those of single
+//! execution. A group's time is shared out evenly between its requests; a slow one among them is
+//! known by the coarse clock, which is looked at after each, and is logged with its own time.
+//!
+//! Neighbours: `exec` takes the single path when there is no group. Measured at a million keys of
+//! 64 bytes, pipeline 16: GET takes 0.6 of the CPU time that it takes without groups.
+
+use std::ops::Range;
+
+use pannier_resp::{Args, Batch, Reply};
+use pannier_store::{Key, Now, Open};
+use smallvec::SmallVec;
+
+use super::settle::{self, Ran};
+use crate::command::{Context, Done, Resolved, flags};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::logs::Request;
+use crate::session::{ReplyMode, Session};
+
+/// Requests of one group. Their failures are kept as bits of a word.
+pub(super) const GROUP_MAX: usize = 64;
+
+/// A longer request is executed by itself.
+const REQUEST_LEN_MAX: usize = 16 << 10;
+
+/// A threshold below this wants each request measured by itself: twice what the coarse clock
+/// may stand still.
+const MEASURED_BELOW_US: u64 = 8_000;
+
+/// The requests of a group: their keys, and the numbers of their rows.
+#[derive(Default)]
+struct Group<'b> {
+    keys: SmallVec<[Key<'b>; GROUP_MAX]>,
+    ids: SmallVec<[u16; GROUP_MAX]>,
+}
+
+/// Executes the requests at the head of `requests` that can be grouped; returns how many, 0 when
+/// there is no group.
+pub(super) fn run(
+    engine: &Engine,
+    session: &mut Session,
+    (batch, buf): (&Batch, &[u8]),
+    requests: Range<usize>,
+    (reply, now): (&mut Reply, Now),
+) -> usize {
+    if requests.len() < 2 {
+        return 0;
+    }
+    let config = &*engine.config.load();
+    if !may_group(engine, config, session, now) {
+        return 0;
+    }
+    let mut group = Group::default();
+    let from = requests.start;
+    collect(engine, config, (batch, buf), requests, &mut group);
+    if group.keys.len() < 2 {
+        return 0;
+    }
+    execute(engine, config, session, ((batch, buf), from, &group), (reply, now));
+    group.keys.len()
+}
+
+/// Whether nothing has to be asked before each request.
+fn may_group(engine: &Engine, config: &Config, session: &Session, now: Now) -> bool {
+    let coarse = |threshold_us: u64| threshold_us >= MEASURED_BELOW_US;
+    let slower_than = u64::try_from(config.commandlog_execution_slower_than);
+    let monitor_ms = config.latency_monitor_threshold;
+    session.queue.is_none()
+        && session.reply_mode == ReplyMode::On
+        && !session.needs_password(config)
+        && engine.pause.active(now.unix_ms()).is_none()
+        && slower_than.map_or(true, coarse)
+        && (monitor_ms == 0 || coarse(monitor_ms.saturating_mul(1_000)))
+}
+
+/// Finds out which requests form the group.
+fn collect<'b>(
+    engine: &Engine,
+    config: &Config,
+    (batch, buf): (&'b Batch, &'b [u8]),
+    requests: Range<usize>,
+    group: &mut Group<'b>,
+) {
+    let limited = engine.keyspace.has_entry_limit();
+    let mut spare = match config.maxmemory {
+        0 => usize::MAX,
+        max => max.saturating_sub(engine.used_memory()),
+    };
+    let mut last: Option<(&[u8], Resolved, usize)> = None;
+    for at in requests.take(GROUP_MAX) {
+        let args = batch.request(at, buf);
+        let name = args.get(0);
+        let (found, key_at) = match last {
+            // A pipeline is mostly one command.
+            Some((held, found, key_at)) if held == name => (found, key_at),
+            _ => {
+                let Some(found) = engine.commands.find(name) else { return };
+                let Some(key_at) = engine.commands.groupable(found.id) else { return };
+                last = Some((name, found, key_at));
+                (found, key_at)
+            }
+        };
+        let command = found.command;
+        if !command.accepts(args.len()) || args.wire_len() > REQUEST_LEN_MAX {
+            return;
+        }
+        if command.is(flags::WRITE) && limited {
+            return;
+        }
+        if command.is(flags::DENYOOM) {
+            let Some(rest) = spare.checked_sub(needed(args)) else { return };
+            spare = rest;
+        }
+        group.keys.push(engine.keyspace.key(args.get(key_at)));
+        group.ids.push(found.id);
+    }
+}
+
+/// Bytes by which a request may make the keyspace grow, as far as its length tells.
+fn needed(args: Args<'_>) -> usize {
+    args.wire_len() + ENTRY_OVERHEAD
+}
+
+/// What an entry takes beyond its key and value, rounding included.
+const ENTRY_OVERHEAD: usize = 128;
+
+fn execute(
+    engine: &Engine,
+    config: &Config,
+    session: &mut Session,
+    ((batch, buf), from, group): ((&Batch, &[u8]), usize, &Group<'_>),
+    (reply, now): (&mut Reply, Now),
+) {
+    let rules = Engine::rules(config, !session.no_touch());
+    let mut view = engine.keyspace.open(Open::Keys(&group.keys), now, rules);
+    view.prefetch(session.database, &group.keys);
+    let mut watch = settle::Watch::start(engine, config);
+    let command = engine.commands.row(group.ids[0]);
+    let args = batch.request(from, buf);
+    let hashed = None;
+    let mut cx = Context { engine, config, session, command, args, view, hashed, reply, now };
+    let mut failures = 0u64;
+    for (index, (key, id)) in group.keys.iter().zip(&group.ids).enumerate() {
+        (cx.args, cx.hashed) = (batch.request(from + index, buf), Some(*key));
+        cx.command = engine.commands.row(*id);
+        let mark = cx.reply.mark();
+        if let Err(error) = run_one(&mut cx) {
+            cx.reply.cut(mark);
+            cx.reply.error(error.message());
+            cx.session.lane.count_error(error.code());
+            failures |= 1 << index;
+        }
+        let (command, args) = (cx.command, cx.args);
+        watch.passed(engine, cx.session, Request { command, args }, cx.reply.len_since(mark), now);
+    }
+    let (dirty, sooner) = (cx.view.dirty(), cx.view.sooner());
+    drop(cx);
+    let ran = Ran { ids: &group.ids, failures, dirty, sooner };
+    settle::settle_group(engine, config, session, ran, watch.elapsed_us(engine), now);
+}
+
+/// Runs the handler. Nothing that is grouped asks for more than a reply.
+#[inline]
+fn run_one(cx: &mut Context<'_>) -> Result<(), Error> {
+    let done = (cx.command.handler)(cx)?;
+    debug_assert_eq!(done, Done::Replied, "{} cannot be grouped", cx.command.name);
+    Ok(())
+}
+
+const _: () = assert!(GROUP_MAX <= u64::BITS as usize);
