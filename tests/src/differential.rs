@@ -1,7 +1,7 @@
 //! Two servers, the same commands, the same bytes.
 //!
-//! A random sequence is sent to both, one command at a time, and the bytes of each reply are
-//! compared; a decoded comparison would not see a bulk string where a status belongs. After a
+//! A random sequence is sent to both, in bursts of different lengths because a server executes a
+//! pipeline in another way than single requests, and the bytes of each reply are compared; a decoded comparison would not see a bulk string where a status belongs. After a
 //! sequence both keyspaces are compared as well. A mismatch is shrunk by leaving commands out for
 //! as long as the servers still disagree, and printed as a transcript.
 //!
@@ -16,7 +16,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::random::{self, Generator};
-use crate::target::{Client, Received, Server, Target, Value};
+use crate::target::{Client, Received, Server, Target, Value, encode};
 use crate::transcript::{quote, show};
 
 /// How often a failing sequence is tried again while shrinking.
@@ -24,6 +24,10 @@ const SHRINK_ATTEMPTS_MAX: usize = 400;
 
 /// How many mismatches are told of a sequence.
 const REPORTS_MAX: usize = 10;
+
+/// How many commands are sent at once, in turn: single ones, and pipelines shorter and longer than
+/// what a server executes together.
+const BURSTS: [usize; 6] = [1, 2, 7, 16, 1, 150];
 
 type Command = Vec<Vec<u8>>;
 
@@ -78,9 +82,20 @@ impl Pair {
     /// The first command whose replies differ.
     fn mismatch(&self, commands: &[Command]) -> Result<Option<Mismatch>, String> {
         let mut clients = self.fresh()?;
-        for (index, command) in commands.iter().enumerate() {
-            if let Some(replies) = ask(&mut clients, command) {
-                return Ok(Some(Mismatch { at: index + 1, replies }));
+        let mut at = 0;
+        for burst in BURSTS.iter().cycle() {
+            let rest = &commands[at..];
+            let burst = &rest[..rest.len().min(*burst)];
+            if burst.is_empty() {
+                break;
+            }
+            let bytes: Vec<u8> = burst.iter().flat_map(|command| encode(command)).collect();
+            clients.iter_mut().for_each(|client| client.send_raw(&bytes));
+            for command in burst {
+                at += 1;
+                if let Some(replies) = hear(&mut clients, command) {
+                    return Ok(Some(Mismatch { at, replies }));
+                }
             }
         }
         Ok(None)
@@ -163,11 +178,8 @@ fn inventory() -> Vec<Command> {
     commands
 }
 
-/// Asks both; the replies where they differ.
-fn ask(clients: &mut [Box<dyn Client>; 2], command: &Command) -> Option<[Vec<String>; 2]> {
-    for client in clients.iter_mut() {
-        client.send(command);
-    }
+/// Hears both; the replies to the command where they differ.
+fn hear(clients: &mut [Box<dyn Client>; 2], command: &Command) -> Option<[Vec<String>; 2]> {
     let received = clients.each_mut().map(|client| client.receive(REPLY_WAIT));
     let same_bytes = clients[0].last_bytes() == clients[1].last_bytes();
     match &received {
