@@ -274,7 +274,10 @@ impl<T> Table<T> {
         if !self.directory.is_empty() {
             let (owner, home) = self.locate(hash);
             let bucket = &self.directory[owner].buckets[home];
-            bucket.tagged(tag_of(hash)).for_each(|value| prefetch(value.address()));
+            bucket.tagged(tag_of(hash)).for_each(|value| {
+                prefetch(value.address());
+                prefetch(value.address().wrapping_add(64));
+            });
         }
     }
 
