@@ -29,7 +29,7 @@ use crate::error::StartError;
 use crate::host::{Listening, NoProgram, Phase, Program, ShellHost};
 use crate::listener::{Listener, Listeners};
 use crate::socket::Kind;
-use crate::tasks::{Reaper, cron, expiry};
+use crate::tasks::{Reaper, cron};
 use crate::worker::Worker;
 use crate::{now, process};
 
@@ -110,7 +110,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         host: Arc::<ShellHost>::clone(&host),
         now: now(&clock),
         seed: seed.unwrap_or_else(|| RandomState::new().hash_one(threads)),
-        shards: (threads * SHARDS_PER_THREAD).next_power_of_two().min(SHARDS_MAX),
+        shards: shards(threads),
     })
     .map_err(StartError::Config)?;
     follow_virtual_clock(&clock, &engine, &host);
@@ -201,7 +201,7 @@ impl Control {
         let (mut handles, mut workers) = (Vec::new(), Vec::new());
         for index in 0..threads {
             let (handle, thread) =
-                Worker::spawn(index, engine, &clock).map_err(StartError::Thread)?;
+                Worker::spawn(index, engine, host, &clock).map_err(StartError::Thread)?;
             handles.push(handle);
             workers.push(thread);
         }
@@ -239,7 +239,6 @@ async fn serve(acceptor: &Arc<Acceptor>, host: &Arc<ShellHost>, listeners: Vec<L
         tasks.spawn(accept(Arc::clone(acceptor), listener));
     }
     tasks.spawn(cron(Arc::clone(engine), clock.clone(), Arc::clone(lane)));
-    tasks.spawn(expiry(Arc::clone(engine), Arc::clone(host), clock.clone()));
     let mut phase = host.phase.subscribe();
     // The sender lives in `host`, so waiting cannot fail.
     let _ = phase.wait_for(|phase| *phase > Phase::Serving).await;
@@ -291,10 +290,19 @@ fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_DEFAULT_MAX)
 }
 
+/// Shards for so many threads. One thread has nobody to share with, and one lock is taken faster
+/// than four.
+fn shards(threads: usize) -> usize {
+    match threads {
+        1 => 1,
+        _ => (threads * SHARDS_PER_THREAD).next_power_of_two().min(SHARDS_MAX),
+    }
+}
+
 /// Threads that a server has by default, at most.
 const THREADS_DEFAULT_MAX: usize = 8;
 
-/// Shards for each thread: enough that two threads seldom want the same.
+/// Shards for each of several threads: enough that two seldom want the same.
 const SHARDS_PER_THREAD: usize = 4;
 
 const SHARDS_MAX: usize = 64;

@@ -22,7 +22,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::connection::Connection;
+use crate::host::ShellHost;
 use crate::socket::{Kind, Stream};
+use crate::tasks::expiry;
 
 /// Bytes that one read takes at most.
 pub(crate) const READ_LEN: usize = 64 << 10;
@@ -68,10 +70,12 @@ pub(crate) struct Handle {
 }
 
 impl Worker {
-    /// Starts a worker's thread.
+    /// Starts a worker's thread. The first worker frees expired keys besides (see
+    /// `tasks::expiry`).
     pub(crate) fn spawn(
         index: usize,
         engine: &Arc<Engine>,
+        host: &Arc<ShellHost>,
         clock: &Clock,
     ) -> io::Result<(Handle, JoinHandle<()>)> {
         let scratch =
@@ -90,6 +94,9 @@ impl Worker {
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let name = format!("pannier-worker-{index}");
         let own = Arc::clone(&worker);
+        if index == 0 {
+            runtime.spawn(expiry(Arc::clone(engine), Arc::clone(host), clock.clone()));
+        }
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || runtime.block_on(own.receive(received)))?;

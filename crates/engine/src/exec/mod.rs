@@ -69,7 +69,9 @@ pub fn run(
     while at < end {
         let grouped = group::run(engine, session, (batch, buf), at..end, (&mut *reply, now));
         if grouped == 0 {
-            match execute(engine, session, batch.request(at, buf), reply, now) {
+            // A single request needs no look at the clock: its batch began with one.
+            let started = if batch.len() == 1 { now.mono_us } else { engine.host.mono_us() };
+            match execute(engine, session, (batch.request(at, buf), started), reply, now) {
                 Step::Done if session.closing => {
                     return Ran { executed: at + 1 - start, next: Next::Close };
                 }
@@ -96,7 +98,7 @@ enum Step {
 fn execute(
     engine: &Engine,
     session: &mut Session,
-    args: Args<'_>,
+    (args, started): (Args<'_>, u64),
     reply: &mut Reply,
     now: Now,
 ) -> Step {
@@ -118,7 +120,7 @@ fn execute(
                 Step::Done
             }
             gate::Verdict::Pass => {
-                perform(engine, &config, session, (found, args), (reply, now));
+                perform(engine, &config, session, (found, args, started), (reply, now));
                 Step::Done
             }
             gate::Verdict::Held(until_ms) => {
@@ -160,16 +162,16 @@ fn enqueue(
     reply.simple("QUEUED");
 }
 
-/// Opens the keys of a request, runs its handler, and settles what follows.
+/// Opens the keys of a request that began at `started` (monotonic microseconds), runs its handler,
+/// and settles what follows.
 fn perform(
     engine: &Engine,
     config: &Config,
     session: &mut Session,
-    (found, args): (Resolved, Args<'_>),
+    (found, args, started): (Resolved, Args<'_>, u64),
     (reply, now): (&mut Reply, Now),
 ) {
     let mark = reply.mark();
-    let started = engine.host.mono_us();
     settle::seen(session, found.id, now);
     let command = found.command;
     let hashed = command.lone_key().map(|at| engine.keyspace.key(args.get(at)));

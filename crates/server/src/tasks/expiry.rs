@@ -1,8 +1,8 @@
 //! Frees keys when their deadline comes, not when somebody looks.
 //!
 //! The task sleeps until the keyspace's next deadline and is woken when an earlier one is set. It
-//! then frees in steps that are small per shard, and yields between them, so that a million keys
-//! that die in the same millisecond hold up no GET for longer than one step.
+//! then frees in small steps, and yields between them to the worker's sockets, so that a million
+//! keys that die in the same millisecond hold up no GET for longer than one step.
 //!
 //! Wake-ups are coalesced: between two looks at least a millisecond passes, however many keys get
 //! earlier deadlines. While expiry is switched off (DEBUG SET-ACTIVE-EXPIRE, CLIENT PAUSE) a due
@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 use crate::host::ShellHost;
 use crate::now;
 
-/// Marks that one step looks at in each shard: some hundred microseconds.
-const STEP: usize = 2_000;
+/// Marks that one step looks at: some hundred microseconds.
+const STEP: usize = 256;
 
 /// Time between two looks at least.
 const GAP: Duration = Duration::from_millis(1);

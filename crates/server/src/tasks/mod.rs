@@ -1,8 +1,10 @@
 //! What happens besides requests: expiry, periodic housekeeping, freeing of large values.
 //!
-//! The first two are tasks of the control thread, so that they never stand between a worker and
-//! its sockets; they take the same shard locks as requests, for short steps. The reaper is a
-//! thread of its own, because freeing does not yield.
+//! Expiry is a task of the first worker: between two steps of some hundred microseconds it serves
+//! its sockets, whereas a thread of its own would compete with the workers for a core and for
+//! the shard locks, and the system's scheduler would let a client wait for milliseconds (with one
+//! core, GET's 99th percentile in a storm was 5.2 ms that way). The periodic work is short and
+//! belongs to the control thread. The reaper is a thread of its own, because freeing does not yield.
 
 mod cron;
 mod expiry;
