@@ -87,6 +87,6 @@ fn everyday_requests_allocate_nothing() {
         }
     }
     // What does allocate is counted.
-    let listing = ("KEYS zero", "*1\r\n$4\r\nzero\r\n");
-    assert!(allocations(|| send(&mut client, listing, 1, REQUESTS)) >= REQUESTS);
+    let question = ("CONFIG GET maxentries", "*2\r\n$10\r\nmaxentries\r\n$1\r\n0\r\n");
+    assert!(allocations(|| send(&mut client, question, 1, REQUESTS)) >= REQUESTS);
 }
