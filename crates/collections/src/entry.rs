@@ -1,14 +1,16 @@
 //! An entry of the keyspace: key, deadline and small value in one allocation.
 //!
 //! A lookup that hits costs the table's bucket line and then one line of the entry, which holds
-//! everything that GET needs. In memory an entry is 12 bytes of header (access 4, size class,
-//! form, flags, lengths 2 + 2; 16 bytes in blocks over 64 KiB), 8 bytes of deadline if it has
-//! one, the key, and the value: an integer as 8 bytes, a small string as its bytes, or anything
-//! else as an `O` at its alignment. A 20-byte key with a 30-byte value takes 62 of a block's 64
-//! bytes. Drawn in `entry::block`.
+//! everything that GET needs. In memory an entry is 8 bytes of header (access 4, size class,
+//! form with four flags, key length, unused bytes; 16 bytes for keys over 255 bytes and blocks
+//! over 512), 8 bytes of deadline and stamp if it has a deadline, the key, and the value: an
+//! integer as 8 bytes, a small string as its bytes, or anything else as an `O` at its alignment.
+//! A 24-byte key with a 32-byte value takes 64 bytes, with a deadline 72 of 80. Drawn in
+//! `entry::block`.
 //!
 //! A box of a struct with a boxed key and a value enum needs three allocations and 40 bytes more;
-//! reserving the deadline always would cost 8 bytes where nothing expires.
+//! reserving the deadline always would cost 8 bytes where nothing expires; the 12-byte header of
+//! before put every second entry one class (16 bytes) higher.
 //!
 //! Cost: reading anything is O(1). Setting a deadline where there was none (or removing it) moves
 //! key and value by 8 bytes, in place while the block has room. A value is overwritten in place
@@ -27,7 +29,7 @@ use std::fmt;
 
 use self::block::{Block, Kind, Parts, bytes_of};
 use crate::size_class::size_of_class;
-use crate::table::Remote;
+use crate::table::Tagged;
 
 /// A key with its value, one pointer wide; `Option<Entry<O>>` is no wider.
 ///
@@ -71,30 +73,29 @@ impl<O> Entry<O> {
     /// When the key or inline bytes are longer than `u32::MAX`.
     pub fn new(key: &[u8], payload: NewPayload<'_, O>, deadline: Option<u64>) -> Self {
         let (kind, value) = payload.shape();
-        let parts = Parts::least(kind, deadline.is_some(), key.len(), value, 0);
+        let parts = Parts::least(kind, deadline, key.len(), value, 0);
         let mut entry = Self { block: Block::new(parts, key, deadline) };
         entry.write(payload);
         entry
     }
 
-    /// Replaces the value; key, deadline, access and flags stay.
+    /// Replaces the value; key, deadline, access, flags, stamp and tag stay.
     ///
     /// # Panics
     /// When inline bytes are longer than `u32::MAX`.
     pub fn set_payload(&mut self, payload: NewPayload<'_, O>) {
         let old = self.block.parts();
         let (kind, value) = payload.shape();
-        let least = Parts::least(kind, old.deadline, old.key_len, value, 0);
+        let deadline = self.deadline();
+        let least = Parts::least(kind, deadline, old.key_len, value, 0);
         let roomy = self.block.size() > 2 * size_of_class(least.class);
         if old.with_value(kind, value).fit() && !roomy {
             let object = self.block.take_object();
             self.write(payload);
             drop(object);
         } else {
-            let mut new = Self::new(self.key(), payload, self.deadline());
-            new.set_access(self.access());
-            new.set_flags(self.flags());
-            new.set_stamp(self.stamp());
+            let mut new = Self::new(self.key(), payload, deadline);
+            new.block.inherit(&self.block);
             *self = new;
         }
     }
@@ -109,57 +110,51 @@ impl<O> Entry<O> {
         if old.kind != Kind::Bytes {
             return false;
         }
-        let least =
-            |spare| Parts::least(Kind::Bytes, old.deadline, old.key_len, bytes_of(len), spare);
+        let deadline = self.deadline();
+        let least = |spare| Parts::least(Kind::Bytes, deadline, old.key_len, bytes_of(len), spare);
         let fits = old.with_value(Kind::Bytes, bytes_of(len)).fit();
-        if !fits || self.block.size() >= 4 * size_of_class(least(0).class) {
+        if fits && self.block.size() < 4 * size_of_class(least(0).class) {
+            self.block.resize_bytes(len);
+        } else {
             assert!(len <= u32::MAX as usize, "inline bytes are limited to u32::MAX");
             let doubled = len > old.value_len && least(0).end() < DOUBLING_MAX;
             let spare = least(0).end() / if doubled { 1 } else { 4 };
-            // What is cut off need not be copied, and might not fit.
-            self.block.resize_bytes(len.min(old.value_len));
-            self.block.move_to(least(spare).class, self.block.deadline());
+            self.block.move_to(least(spare), deadline);
         }
-        self.block.resize_bytes(len);
         true
     }
 
-    /// Sets or removes the deadline.
+    /// Sets or removes the deadline. An entry that gets its first one gets any stamp.
     pub fn set_deadline(&mut self, deadline: Option<u64>) {
         let old = self.block.parts();
-        if old.deadline != deadline.is_some() {
-            let value = match old.kind {
-                Kind::Object => Layout::new::<O>(),
-                _ => bytes_of(old.value_len),
-            };
-            let place = deadline.is_some();
-            if !Parts::at(old.class, old.kind, place, old.key_len, value).fit() {
-                let least = Parts::least(old.kind, place, old.key_len, value, 0);
-                self.block.move_to(least.class, deadline);
-                return;
-            }
+        let (place, value) = (deadline.is_some(), self.block.value_layout());
+        let fits = old.deadline == place || old.with_deadline(place, value).fit();
+        if fits && old.deadline != place {
             self.block.shift(place);
         }
-        if let Some(deadline) = deadline {
-            self.block.write_deadline(deadline);
+        let written = fits && deadline.is_none_or(|at| self.block.write_deadline(at));
+        if !written {
+            self.block.move_to(Parts::least(old.kind, deadline, old.key_len, value, 0), deadline);
         }
     }
 
     /// Sets the access word. Its meaning belongs to the caller.
     #[inline]
     pub fn set_access(&mut self, access: u32) {
-        self.block.header_mut().access = access;
+        self.block.set_access(access);
     }
 
-    /// Sets the flags. Their meaning belongs to the caller.
+    /// Sets the flags, of which there are four (bits 0 to 3). Their meaning belongs to the caller.
     #[inline]
     pub fn set_flags(&mut self, flags: u8) {
-        self.block.header_mut().flags = flags;
+        self.block.set_flags(flags);
     }
 
-    /// Sets the stamp: one more byte whose meaning is the caller's.
+    /// Sets the stamp: one more byte whose meaning is the caller's. Only an entry with a deadline
+    /// is sure to keep it.
+    #[inline]
     pub fn set_stamp(&mut self, stamp: u8) {
-        self.block.header_mut().stamp = stamp;
+        self.block.set_stamp(stamp);
     }
 
     /// The object, to be changed, if the value is one.
@@ -171,7 +166,7 @@ impl<O> Entry<O> {
     /// The inline bytes, to be changed, if the value is such.
     #[inline]
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
-        if self.block.parts().kind == Kind::Bytes { self.block.bytes_mut() } else { None }
+        self.block.bytes_mut()
     }
 
     /// The key.
@@ -195,18 +190,19 @@ impl<O> Entry<O> {
     /// The access word.
     #[inline]
     pub fn access(&self) -> u32 {
-        self.block.header().access
+        self.block.access()
     }
 
     /// The flags.
     #[inline]
     pub fn flags(&self) -> u8 {
-        self.block.header().flags
+        self.block.flags()
     }
 
-    /// The stamp.
+    /// The stamp; 0 when it was not kept.
+    #[inline]
     pub fn stamp(&self) -> u8 {
-        self.block.header().stamp
+        self.block.stamp()
     }
 
     /// Bytes of the block as the allocator rounds them (`allocated` states the classes), without
@@ -226,10 +222,22 @@ impl<O> Entry<O> {
     }
 }
 
-impl<O> Remote for Entry<O> {
+// SAFETY: an entry is the pointer to its block and nothing else. The address of a block is never 0
+// and aligned to 16, so the lowest bit is 0, and its top 16 bits hold the tag.
+unsafe impl<O> Tagged for Entry<O> {
+    #[inline]
+    fn tag(&self) -> u16 {
+        self.block.tag()
+    }
+
+    #[inline]
+    fn set_tag(&mut self, tag: u16) {
+        self.block.set_tag(tag);
+    }
+
     #[inline]
     fn address(&self) -> *const u8 {
-        std::ptr::from_ref(self.block.header()).cast()
+        self.block.address()
     }
 }
 

@@ -19,5 +19,5 @@ mod wheel;
 
 pub use entry::{Entry, NewPayload, Payload};
 pub use size_class::allocated;
-pub use table::{Remote, Shape, Table};
+pub use table::{Shape, Table, Tagged};
 pub use wheel::Wheel;

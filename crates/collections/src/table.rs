@@ -69,9 +69,19 @@ pub struct Shape {
     pub chains: [usize; 16],
 }
 
-/// What an element that keeps its data elsewhere says of the place.
-pub trait Remote {
-    /// Where the data begin. It is only told, not read.
+/// An element that is one pointer, whose top 16 bits keep a tag.
+///
+/// # Safety
+/// The type is one word of 64 bits and nothing else; the word is never 0, and its lowest bit is 0.
+/// Its top 16 bits are what `set_tag` was last told; no other method changes them.
+pub unsafe trait Tagged {
+    /// The tag.
+    fn tag(&self) -> u16;
+
+    /// Sets the tag. It belongs to the table that holds the element.
+    fn set_tag(&mut self, tag: u16);
+
+    /// Where the element's data begin. It is only told, not read.
     fn address(&self) -> *const u8;
 }
 
@@ -269,7 +279,7 @@ impl<T> Table<T> {
     #[inline]
     pub fn prefetch_values(&self, hash: u64)
     where
-        T: Remote,
+        T: Tagged,
     {
         if !self.directory.is_empty() {
             let (owner, home) = self.locate(hash);

@@ -2,8 +2,11 @@
 
 use std::rc::Rc;
 
-use pannier_collections::{Entry, NewPayload, Payload, allocated};
+use pannier_collections::{Entry, NewPayload, Payload, Tagged, allocated};
 use proptest::prelude::*;
+
+mod steps;
+use steps::steps;
 
 /// An object that can be counted: every living one holds a clone of `alive`.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +31,8 @@ struct Twin {
     deadline: Option<u64>,
     access: u32,
     flags: u8,
+    stamp: u8,
+    tag: u16,
 }
 
 impl Twin {
@@ -35,7 +40,7 @@ impl Twin {
         let alive = Rc::new(());
         let value = value.make(&alive);
         let entry = Entry::new(&key, payload_of(&value), deadline);
-        Self { alive, entry, key, value, deadline, access: 0, flags: 0 }
+        Self { alive, entry, key, value, deadline, access: 0, flags: 0, stamp: 0, tag: 0 }
     }
 
     fn check(&mut self) {
@@ -43,6 +48,10 @@ impl Twin {
         assert_eq!(self.entry.deadline(), self.deadline);
         assert_eq!(self.entry.access(), self.access);
         assert_eq!(self.entry.flags(), self.flags);
+        assert_eq!(self.entry.tag(), self.tag);
+        if self.deadline.is_some() {
+            assert_eq!(self.entry.stamp(), self.stamp, "a stamp is kept with a deadline");
+        }
         let objects = match (&self.value, self.entry.payload()) {
             (Value::Int(number), Payload::Int(found)) => {
                 assert_eq!(*number, found);
@@ -67,7 +76,7 @@ impl Twin {
             Value::Object(_) => size_of::<Object>(),
         };
         let deadline = if self.deadline.is_some() { 8 } else { 0 };
-        let used = 12 + deadline + self.key.len() + value;
+        let used = 8 + deadline + self.key.len() + value;
         let footprint = self.entry.footprint();
         assert_eq!(footprint, allocated(footprint), "a whole size class");
         assert!(used <= footprint && footprint <= 5 * allocated(used + 16), "{used} {footprint}");
@@ -100,13 +109,20 @@ impl Twin {
                 }
             }
             Step::Deadline(deadline) => {
+                if self.deadline.is_none() {
+                    self.entry.set_deadline(deadline);
+                    self.entry.set_stamp(self.stamp);
+                }
                 self.deadline = deadline;
                 self.entry.set_deadline(deadline);
             }
-            Step::Access(access, flags) => {
-                (self.access, self.flags) = (access, flags);
+            Step::Notes(access, low) => {
+                (self.access, self.flags) = (access, low as u8 & 15);
+                (self.stamp, self.tag) = (low as u8, low);
                 self.entry.set_access(access);
-                self.entry.set_flags(flags);
+                self.entry.set_flags(self.flags);
+                self.entry.set_stamp(self.stamp);
+                self.entry.set_tag(self.tag);
             }
         }
     }
@@ -145,14 +161,20 @@ enum Step {
     Resize(usize),
     Fill(u8),
     Deadline(Option<u64>),
-    Access(u32, u8),
+    Notes(u32, u16),
 }
 
-/// Mostly short, and often about 64 KiB, where the header changes its form.
+/// Mostly short, and often about 255 and 512 bytes, where a block changes its form.
 fn len() -> impl Strategy<Value = usize> {
     // Miri is too slow for long ones; the other tests have a few.
     let rare = if cfg!(miri) { 0 } else { 2 };
-    prop_oneof![6 => 0..200_usize, rare => 200..5_000_usize, rare => 65_480..65_560_usize]
+    prop_oneof![
+        6 => 0..200_usize,
+        2 => 200..270_usize,
+        2 => 440..520_usize,
+        rare => 520..5_000_usize,
+        rare => 65_480..65_560_usize,
+    ]
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -163,24 +185,29 @@ fn plan() -> impl Strategy<Value = Plan> {
     ]
 }
 
+/// On both sides of 2^56, from which on a block is wide.
+fn deadline() -> impl Strategy<Value = Option<u64>> {
+    prop::option::of((any::<u64>(), 0..64_u32).prop_map(|(random, bits)| random >> bits))
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => plan().prop_map(Step::Set),
         3 => len().prop_map(Step::Resize),
         1 => any::<u8>().prop_map(Step::Fill),
-        2 => any::<Option<u64>>().prop_map(Step::Deadline),
-        1 => any::<(u32, u8)>().prop_map(|(access, flags)| Step::Access(access, flags)),
+        2 => deadline().prop_map(Step::Deadline),
+        1 => any::<(u32, u16)>().prop_map(|(access, low)| Step::Notes(access, low)),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 20 } else { 500 }))]
+    #![proptest_config(ProptestConfig::with_cases(steps(2_000) as u32))]
 
     #[test]
     fn an_entry_does_what_a_struct_does(
         key in len(),
         value in plan(),
-        deadline: Option<u64>,
+        deadline in deadline(),
         steps in prop::collection::vec(step(), 0..30),
     ) {
         let key: Vec<u8> = (0..key).map(|at| at as u8).collect();
@@ -200,8 +227,8 @@ proptest! {
 fn a_long_run_of_random_steps_agrees_with_a_struct() {
     let mut random = fastrand::Rng::with_seed(11);
     let mut twin = Twin::new(b"key".to_vec(), Plan::Int(1), None);
-    for _ in 0..if cfg!(miri) { 500 } else { 300_000 } {
-        let len = if random.u8(..50) == 0 { random.usize(..70_000) } else { random.usize(..300) };
+    for _ in 0..steps(1_500_000) {
+        let len = if random.u8(..200) == 0 { random.usize(..70_000) } else { random.usize(..700) };
         let plan = match random.u8(..3) {
             0 => Plan::Int(random.i64(..)),
             1 => Plan::Bytes(len, random.u8(..)),
@@ -211,27 +238,32 @@ fn a_long_run_of_random_steps_agrees_with_a_struct() {
             0 | 1 => Step::Set(plan),
             2 => Step::Resize(len),
             3 => Step::Fill(random.u8(..)),
-            4 => Step::Deadline(random.bool().then(|| random.u64(..))),
-            _ => Step::Access(random.u32(..), random.u8(..)),
+            4 => Step::Deadline(random.bool().then(|| random.u64(..) >> random.u32(..32))),
+            _ => Step::Notes(random.u32(..), random.u16(..)),
         });
         twin.check();
     }
 }
 
 #[test]
-fn the_header_takes_twelve_bytes_and_sixteen_in_large_blocks() {
+fn the_header_takes_eight_bytes_and_sixteen_in_large_blocks() {
     let footprint = |key: usize, value: usize, deadline| {
         Entry::<String>::new(&vec![0; key], NewPayload::Bytes(&vec![1; value]), deadline)
             .footprint()
     };
-    assert_eq!(footprint(20, 32, None), 64);
-    assert_eq!(footprint(20, 33, None), 80);
-    assert_eq!(footprint(20, 24, Some(1)), 64);
+    assert_eq!(footprint(24, 32, None), 64);
+    assert_eq!(footprint(24, 33, None), 80);
+    assert_eq!(footprint(24, 24, Some(1)), 64);
+    assert_eq!(footprint(24, 32, Some((1 << 56) - 1)), 80);
+    assert_eq!(footprint(24, 40, Some(1 << 56)), 96, "a wide block for a large deadline");
     assert_eq!(footprint(0, 0, None), 16);
-    assert_eq!(footprint(20, (1 << 16) - 32, None), 1 << 16);
-    assert_eq!(footprint(20, (80 << 10) - 36, None), 80 << 10);
-    assert_eq!(footprint(20, (80 << 10) - 35, None), 96 << 10);
-    let int = Entry::<String>::new(&[0; 12], NewPayload::Int(7), None);
+    assert_eq!(footprint(255, 249, None), 512);
+    assert_eq!(footprint(255, 250, None), 640);
+    assert_eq!(footprint(256, 240, None), 512, "a wide block for a long key");
+    assert_eq!(footprint(256, 241, None), 640);
+    assert_eq!(footprint(20, (1 << 16) - 36, None), 1 << 16);
+    assert_eq!(footprint(20, (1 << 16) - 35, None), 80 << 10);
+    let int = Entry::<String>::new(&[0; 16], NewPayload::Int(7), None);
     assert_eq!(int.footprint(), 32);
 }
 

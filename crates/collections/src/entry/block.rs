@@ -1,26 +1,32 @@
 //! The memory of an entry: one block of a whole size class that knows its own layout.
 //!
 //! ```text
-//!  0        4       5      6       7       8         10          12
-//!  +--------+-------+------+-------+-------+---------+-----------+
-//!  | access | class | form | flags | stamp | key len | value len |   blocks up to 64 KiB
-//!  +--------+-------+------+-------+-------+---------+-----------+--+
-//!                                          | key len | value len    |   larger: 4 bytes each
-//!                                          +---------+--------------+
-//!  then: deadline (8 bytes, if any) | key | value (an object: at its alignment) | unused
+//!  0        4       5      6         7       8
+//!  +--------+-------+------+---------+-------+---------------------+
+//!  | access | class | form | key len | slack | deadline 7, stamp 1 |   narrow; the deadline's
+//!  +--------+-------+------+---------+-------+---------------------+   word only if there is one
+//!  | access | class | form | stamp   |   0   | key len | value len | deadline 8 |       wide
+//!  +--------+-------+------+---------+-------+---------------------+------------+
+//!  then: key | value (an object: at its alignment) | unused
 //! ```
 //!
 //! The block is asked for in whole size classes and stores the class's number (one byte), which
-//! is its capacity and, at the same time, what the allocator really gave. A block up to 64 KiB
-//! needs 16 bits for each length, so the header of nearly every entry is 12 bytes; with fixed
-//! 32-bit lengths it was 16, which put every fourth entry one class (16 bytes) higher.
+//! is its capacity and, at the same time, what the allocator really gave. A narrow block has at
+//! most 512 bytes and stores how many of them are unused in place of the value's length, so the
+//! header of nearly every entry is 8 bytes and a key of 24 with a value of 32 is 64 bytes exactly.
+//! A wide one is for keys over 255 bytes, blocks over 512, much slack, and deadlines of 2^56 and
+//! more. Lengths of 16 bits each, tried before, made the header 12 bytes and that entry 80.
 //!
-//! Rules: this file is the only one that touches the raw memory. Its invariants: (1) `start` came
-//! from the global allocator with the size of the class in the header; (2) the header, and the
-//! deadline if `form` says so, are initialised; (3) key and value are initialised and end inside
-//! the block: `parts` computes their places from the header, `Parts::fit` checked them; (4) when
-//! `form` says Object there is a valid `O` at the value's place, owned by the block.
-//! Neighbours: `entry` is the safe roof. Tests: `tests/entry.rs`, also under Miri.
+//! The top 16 bits of an address are 0 on the machines we know, so the block's pointer keeps
+//! the table's tag in them (`Tagged`); every access masks it off.
+//!
+//! Rules: this file is the only one that touches the raw memory. Its invariants: (1) `start`
+//! without its tag came from the global allocator with the size of the class in the header; (2)
+//! the header, the lengths of a wide block and the deadline if `form` says so are initialised;
+//! (3) key and value are initialised and end inside the block: `parts` computes their places from
+//! the header, `Parts::fit` checked them; (4) when `form` says Object there is a valid `O` at the
+//! value's place, owned by the block.
+//! Neighbours: `entry` is the safe roof. Tests: `tests/entry.rs`, also under AddressSanitizer.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
@@ -35,16 +41,19 @@ pub(super) enum Kind {
     Int,
     Bytes,
     Object,
+    /// No value: a block that is being made, or whose object has been taken.
+    Nothing,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Header {
-    pub(super) access: u32,
+struct Header {
+    access: u32,
     class: u8,
     form: u8,
-    pub(super) flags: u8,
-    pub(super) stamp: u8,
+    /// The key's length in a narrow block, the stamp in a wide one.
+    short: u8,
+    slack: u8,
 }
 
 /// Where things lie in a block.
@@ -52,6 +61,7 @@ pub(super) struct Header {
 pub(super) struct Parts {
     pub(super) kind: Kind,
     pub(super) deadline: bool,
+    pub(super) wide: bool,
     pub(super) class: u8,
     pub(super) key: usize,
     pub(super) key_len: usize,
@@ -66,37 +76,39 @@ pub(super) struct Block<O> {
 }
 
 impl Parts {
-    /// The parts in a block of the class given.
-    #[inline]
-    pub(super) fn at(class: u8, kind: Kind, deadline: bool, key_len: usize, value: Layout) -> Self {
-        let key = lengths_end(class) + if deadline { DEADLINE } else { 0 };
-        let start = (key + key_len).next_multiple_of(value.align());
-        Self { kind, deadline, class, key, key_len, value: start, value_len: value.size() }
-    }
-
     /// The parts in the smallest block that holds them, or in a larger one with room for `spare`
     /// more bytes of value.
     #[inline]
     pub(super) fn least(
         kind: Kind,
-        deadline: bool,
+        deadline: Option<u64>,
         key_len: usize,
         value: Layout,
         spare: usize,
     ) -> Self {
-        let mut parts = Self::at(0, kind, deadline, key_len, value);
-        parts.class = class_of(parts.end() + spare);
-        if parts.class > NARROW_MAX {
-            parts = Self::at(u8::MAX, kind, deadline, key_len, value);
+        if key_len <= KEY_MAX && spare <= SPARE_MAX && deadline.is_none_or(|at| at <= DEADLINE_MAX)
+        {
+            let mut parts = Self::at(0, false, kind, deadline.is_some(), key_len, value);
             parts.class = class_of(parts.end() + spare);
+            if parts.class <= NARROW_MAX {
+                return parts;
+            }
         }
+        let mut parts = Self::at(0, true, kind, deadline.is_some(), key_len, value);
+        parts.class = class_of(parts.end() + spare);
         parts
     }
 
     /// The same block with another value in it.
     #[inline]
     pub(super) fn with_value(&self, kind: Kind, value: Layout) -> Self {
-        Self::at(self.class, kind, self.deadline, self.key_len, value)
+        Self::at(self.class, self.wide, kind, self.deadline, self.key_len, value)
+    }
+
+    /// The same block with or without a place for a deadline; `value` is the value's room.
+    #[inline]
+    pub(super) fn with_deadline(&self, deadline: bool, value: Layout) -> Self {
+        Self::at(self.class, self.wide, self.kind, deadline, self.key_len, value)
     }
 
     #[inline]
@@ -107,18 +119,37 @@ impl Parts {
     /// Whether the parts lie inside the block and the lengths inside their fields.
     #[inline]
     pub(super) fn fit(&self) -> bool {
-        self.end() <= size_of_class(self.class)
-            && self.key_len <= u32::MAX as usize
-            && self.value_len <= u32::MAX as usize
+        let Some(slack) = size_of_class(self.class).checked_sub(self.end()) else { return false };
+        if self.wide {
+            self.key_len <= u32::MAX as usize && self.value_len <= u32::MAX as usize
+        } else {
+            self.class <= NARROW_MAX && self.key_len <= KEY_MAX && slack <= SLACK_MAX
+        }
+    }
+
+    /// The parts in a block of the class given.
+    #[inline]
+    fn at(
+        class: u8,
+        wide: bool,
+        kind: Kind,
+        deadline: bool,
+        key_len: usize,
+        value: Layout,
+    ) -> Self {
+        let key = key_at(wide, deadline);
+        let start = (key + key_len).next_multiple_of(value.align());
+        Self { kind, deadline, wide, class, key, key_len, value: start, value_len: value.size() }
     }
 }
 
 impl<O> Block<O> {
     /// Allocates a block of the class of `parts` with the key and, if there is one, the deadline.
-    /// Its value is empty until one is written.
+    /// Its value is empty until one is written; access, flags, stamp and tag are 0.
     ///
     /// # Panics
-    /// When the parts do not fit (a key or value longer than `u32::MAX`).
+    /// When the parts do not fit (a key or value longer than `u32::MAX`), and on a machine whose
+    /// addresses have more than 48 bits.
     #[inline]
     pub(super) fn new(parts: Parts, key: &[u8], deadline: Option<u64>) -> Self {
         const { assert!(align_of::<O>() <= ALIGN, "blocks are aligned to 16 bytes") };
@@ -129,26 +160,74 @@ impl<O> Block<O> {
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else {
             handle_alloc_error(layout)
         };
+        assert!(start.addr().get() <= ADDRESS, "addresses of user space have 48 bits");
         let mut block = Self { start: start.cast(), object: PhantomData };
-        let header = Header { access: 0, class: parts.class, form: 0, flags: 0, stamp: 0 };
+        let header = Header { access: 0, class: parts.class, form: 0, short: 0, slack: 0 };
         // SAFETY: the block is aligned to 16 and has room for a header, which is 8 bytes.
         unsafe { block.start.write(header) };
-        block.set_form(Parts { kind: Kind::Int, value_len: 0, ..parts });
+        block.set_form(Parts { kind: Kind::Nothing, value_len: 0, ..parts });
         // SAFETY: `fit`: the key lies inside the block; it cannot overlap a block just made.
         unsafe { block.byte(parts.key).copy_from_nonoverlapping(pointer(key), key.len()) };
         if let Some(deadline) = deadline {
-            block.write_deadline(deadline);
+            // SAFETY: `form` says that the deadline has its place.
+            unsafe { block.word().write(0) };
+            assert!(block.write_deadline(deadline), "the parts are for a smaller deadline");
         }
         block
     }
 
-    /// Overwrites the deadline of a block that has one.
+    /// Overwrites the deadline of a block that has one. False, and nothing done, when the
+    /// deadline is too large for a narrow block.
     #[inline]
-    pub(super) fn write_deadline(&mut self, deadline: u64) {
-        let Header { class, form, .. } = *self.header();
+    pub(super) fn write_deadline(&mut self, deadline: u64) -> bool {
+        let form = self.header().form;
         assert!(form & FORM_DEADLINE != 0, "the block has no place for a deadline");
-        // SAFETY: `form` says that these 8 bytes are the deadline's, so they are in the block.
-        unsafe { self.byte(lengths_end(class)).cast::<u64>().write_unaligned(deadline) };
+        // SAFETY: invariant 2, and `form` says that there is a deadline.
+        unsafe {
+            if form & FORM_WIDE != 0 {
+                self.word().write(deadline);
+            } else if deadline <= DEADLINE_MAX {
+                self.word().write(self.word().read() & !DEADLINE_MAX | deadline);
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sets the stamp; a narrow block without a deadline has none.
+    #[inline]
+    pub(super) fn set_stamp(&mut self, stamp: u8) {
+        let form = self.header().form;
+        if form & FORM_WIDE != 0 {
+            self.header_mut().short = stamp;
+        } else if form & FORM_DEADLINE != 0 {
+            // SAFETY: invariant 2, and `form` says that there is a deadline.
+            unsafe {
+                let deadline = self.word().read() & DEADLINE_MAX;
+                self.word().write(u64::from(stamp) << DEADLINE_BITS | deadline);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_access(&mut self, access: u32) {
+        self.header_mut().access = access;
+    }
+
+    #[inline]
+    pub(super) fn set_flags(&mut self, flags: u8) {
+        debug_assert!(flags >> FLAG_BITS == 0, "there are four flags");
+        let header = self.header_mut();
+        header.form = header.form & FORM | flags << FLAGS_SHIFT;
+    }
+
+    #[inline]
+    pub(super) fn set_tag(&mut self, tag: u16) {
+        let tagged =
+            self.start.as_ptr().map_addr(|at| at & ADDRESS | (tag as usize) << ADDRESS_BITS);
+        // SAFETY: the address part is that of a block, which is not 0.
+        self.start = unsafe { NonNull::new_unchecked(tagged) };
     }
 
     /// Writes an integer or bytes as the value. An object that was there is forgotten.
@@ -182,7 +261,7 @@ impl<O> Block<O> {
         if parts.kind != Kind::Object {
             return None;
         }
-        self.set_form(Parts { kind: Kind::Int, value_len: 0, ..parts });
+        self.set_form(Parts { kind: Kind::Nothing, value_len: 0, ..parts });
         // SAFETY: invariant 4 held, and the block has just forgotten the object.
         Some(unsafe { self.byte(parts.value).cast::<O>().read() })
     }
@@ -198,10 +277,10 @@ impl<O> Block<O> {
     }
 
     /// Makes or removes the place for a deadline inside the block, which has room for it. The
-    /// deadline in a new place is 0.
+    /// deadline and the stamp in a new place are 0.
     pub(super) fn shift(&mut self, deadline: bool) {
         let from = self.parts();
-        let to = Parts::at(from.class, from.kind, deadline, from.key_len, self.value_layout());
+        let to = from.with_deadline(deadline, self.value_layout());
         assert!(to.fit());
         let key = (from.key, to.key, from.key_len);
         let value = (from.value, to.value, from.value_len);
@@ -214,38 +293,43 @@ impl<O> Block<O> {
         }
         self.set_form(to);
         if deadline {
-            self.write_deadline(0);
+            // SAFETY: the place has just been made.
+            unsafe { self.word().write(0) };
         }
     }
 
-    /// Moves everything to a new block of another class, with another deadline.
-    pub(super) fn move_to(&mut self, class: u8, deadline: Option<u64>) {
+    /// Moves everything to a new block with other parts: another class or form, with or without a
+    /// deadline, and, if it is bytes, another length; new bytes are zero.
+    pub(super) fn move_to(&mut self, to: Parts, deadline: Option<u64>) {
         let from = self.parts();
-        let value = self.value_layout();
-        let to = Parts::at(class, from.kind, deadline.is_some(), from.key_len, value);
+        let len = from.value_len.min(to.value_len);
+        assert!(to.kind == from.kind && (to.kind == Kind::Bytes || len == from.value_len));
         let mut new = Self::new(to, self.key(), deadline);
-        *new.header_mut() = Header { class, ..*self.header() };
+        new.inherit(self);
         new.set_form(to);
         // SAFETY: the value lies inside both blocks, which are two; `new` asserted it of its own.
         unsafe {
-            new.byte(to.value).copy_from_nonoverlapping(self.byte(from.value), from.value_len);
+            new.byte(to.value).copy_from_nonoverlapping(self.byte(from.value), len);
+            new.byte(to.value + len).write_bytes(0, to.value_len - len);
         }
         // An object has moved: the old block must forget it before it is dropped.
-        self.set_form(Parts { kind: Kind::Int, value_len: 0, ..from });
+        self.set_form(Parts { kind: Kind::Nothing, value_len: 0, ..from });
         *self = new;
     }
 
-    #[inline]
-    pub(super) fn header_mut(&mut self) -> &mut Header {
-        // SAFETY: invariant 2, and `self` is borrowed exclusively.
-        unsafe { self.start.as_mut() }
+    /// Takes over what another block's owner has noted in it: access, flags, stamp and tag.
+    pub(super) fn inherit(&mut self, other: &Self) {
+        self.set_access(other.access());
+        self.set_flags(other.flags());
+        self.set_stamp(other.stamp());
+        self.set_tag(other.tag());
     }
 
-    /// The bytes of an integer or string, to be changed.
+    /// The bytes of a string, to be changed.
     #[inline]
     pub(super) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let parts = self.parts();
-        if parts.kind == Kind::Object {
+        if parts.kind != Kind::Bytes {
             return None;
         }
         // SAFETY: invariant 3, no object is there, and `self` is borrowed exclusively.
@@ -263,9 +347,35 @@ impl<O> Block<O> {
     }
 
     #[inline]
-    pub(super) fn header(&self) -> &Header {
-        // SAFETY: invariant 2.
-        unsafe { self.start.as_ref() }
+    pub(super) fn access(&self) -> u32 {
+        self.header().access
+    }
+
+    #[inline]
+    pub(super) fn flags(&self) -> u8 {
+        self.header().form >> FLAGS_SHIFT
+    }
+
+    #[inline]
+    pub(super) fn stamp(&self) -> u8 {
+        let Header { form, short, .. } = *self.header();
+        match (form & FORM_WIDE != 0, form & FORM_DEADLINE != 0) {
+            (true, _) => short,
+            // SAFETY: invariant 2, and `form` says that there is a deadline.
+            (false, true) => (unsafe { self.word().read() } >> DEADLINE_BITS) as u8,
+            (false, false) => 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn tag(&self) -> u16 {
+        (self.start.addr().get() >> ADDRESS_BITS) as u16
+    }
+
+    /// The address of the block, without the tag.
+    #[inline]
+    pub(super) fn address(&self) -> *const u8 {
+        self.untagged().as_ptr().cast()
     }
 
     /// The size of the block in bytes.
@@ -276,33 +386,48 @@ impl<O> Block<O> {
 
     #[inline]
     pub(super) fn parts(&self) -> Parts {
-        let Header { class, form, .. } = *self.header();
-        let (key_len, value_len) = self.lengths();
+        let Header { class, form, short, slack, .. } = *self.header();
         let kind = match form & FORM_KIND {
             0 => Kind::Int,
             1 => Kind::Bytes,
-            _ => Kind::Object,
+            2 => Kind::Object,
+            _ => Kind::Nothing,
         };
-        let value = if kind == Kind::Object { Layout::new::<O>() } else { bytes_of(value_len) };
-        Parts::at(class, kind, form & FORM_DEADLINE != 0, key_len, value)
+        let (deadline, wide) = (form & FORM_DEADLINE != 0, form & FORM_WIDE != 0);
+        let (key_len, value_len) = if wide {
+            let [key_len, value_len] = self.wide_lengths();
+            (key_len as usize, value_len as usize)
+        } else {
+            let used = size_of_class(class) - slack as usize;
+            (short as usize, used - key_at(wide, deadline) - short as usize)
+        };
+        let value = match kind {
+            Kind::Int => bytes_of(size_of::<i64>()),
+            Kind::Bytes => bytes_of(value_len),
+            Kind::Object => Layout::new::<O>(),
+            Kind::Nothing => bytes_of(0),
+        };
+        Parts::at(class, wide, kind, deadline, key_len, value)
     }
 
     #[inline]
     pub(super) fn key(&self) -> &[u8] {
-        let Header { class, form, .. } = *self.header();
-        let key = lengths_end(class) + if form & FORM_DEADLINE != 0 { DEADLINE } else { 0 };
+        let Header { form, short, .. } = *self.header();
+        let (wide, deadline) = (form & FORM_WIDE != 0, form & FORM_DEADLINE != 0);
+        let len = if wide { self.wide_lengths()[0] as usize } else { short as usize };
         // SAFETY: invariant 3.
-        unsafe { std::slice::from_raw_parts(self.byte(key).as_ptr(), self.lengths().0) }
+        unsafe { std::slice::from_raw_parts(self.byte(key_at(wide, deadline)).as_ptr(), len) }
     }
 
     #[inline]
     pub(super) fn deadline(&self) -> Option<u64> {
-        let Header { class, form, .. } = *self.header();
+        let form = self.header().form;
         if form & FORM_DEADLINE == 0 {
             return None;
         }
-        // SAFETY: invariant 2; the place need not be aligned for this read.
-        Some(unsafe { self.byte(lengths_end(class)).cast::<u64>().read_unaligned() })
+        // SAFETY: invariant 2, and `form` says that there is a deadline.
+        let word = unsafe { self.word().read() };
+        Some(if form & FORM_WIDE != 0 { word } else { word & DEADLINE_MAX })
     }
 
     /// The value.
@@ -317,47 +442,63 @@ impl<O> Block<O> {
         // SAFETY: invariant 3, and no object is there (it might have padding).
         let bytes = unsafe { std::slice::from_raw_parts(start, parts.value_len) };
         match parts.kind {
-            Kind::Int => Payload::Int(bytes.try_into().map_or(0, i64::from_ne_bytes)),
-            _ => Payload::Bytes(bytes),
+            Kind::Bytes => Payload::Bytes(bytes),
+            _ => Payload::Int(bytes.try_into().map_or(0, i64::from_ne_bytes)),
         }
     }
 
     /// What room the value takes.
     #[inline]
-    fn value_layout(&self) -> Layout {
+    pub(super) fn value_layout(&self) -> Layout {
         let Parts { kind, value_len, .. } = self.parts();
         if kind == Kind::Object { Layout::new::<O>() } else { bytes_of(value_len) }
     }
 
     #[inline]
-    fn lengths(&self) -> (usize, usize) {
-        let at = self.byte(LENGTHS);
-        if self.header().class <= NARROW_MAX {
-            // SAFETY: invariant 2: in a narrow block two 16-bit lengths follow the header's
-            // first 8 bytes, aligned to 2.
-            let [key, value] = unsafe { at.cast::<[u16; 2]>().read() };
-            (key as usize, value as usize)
-        } else {
-            // SAFETY: invariant 2: in a wide block they have 32 bits, aligned to 4.
-            let [key, value] = unsafe { at.cast::<[u32; 2]>().read() };
-            (key as usize, value as usize)
-        }
+    fn header(&self) -> &Header {
+        // SAFETY: invariant 2.
+        unsafe { self.untagged().as_ref() }
+    }
+
+    #[inline]
+    fn header_mut(&mut self) -> &mut Header {
+        // SAFETY: invariant 2, and `self` is borrowed exclusively.
+        unsafe { self.untagged().as_mut() }
+    }
+
+    /// The lengths of key and value that a wide block stores.
+    #[inline]
+    fn wide_lengths(&self) -> [u32; 2] {
+        debug_assert!(self.header().form & FORM_WIDE != 0);
+        // SAFETY: every block has at least 16 bytes, and a wide one has lengths in the second
+        // eight (invariant 2), aligned to 8.
+        unsafe { self.byte(HEADER).cast().read() }
+    }
+
+    /// The place of the deadline, aligned to 8; only a block with a deadline has one.
+    #[inline]
+    fn word(&self) -> NonNull<u64> {
+        let form = self.header().form;
+        debug_assert!(form & FORM_DEADLINE != 0);
+        self.byte(key_at(form & FORM_WIDE != 0, false)).cast()
     }
 
     #[inline]
     fn set_form(&mut self, parts: Parts) {
-        assert!(parts.class == self.header().class, "these are another block's parts");
+        let size = self.size();
+        let header = self.header_mut();
+        assert!(parts.class == header.class, "these are another block's parts");
         let deadline = if parts.deadline { FORM_DEADLINE } else { 0 };
-        self.header_mut().form = parts.kind as u8 | deadline;
-        let at = self.byte(LENGTHS);
-        if parts.class <= NARROW_MAX {
-            let lengths = [parts.key_len as u16, parts.value_len as u16];
-            // SAFETY: every block has at least 16 bytes; the place is aligned to 2.
-            unsafe { at.cast::<[u16; 2]>().write(lengths) };
-        } else {
+        let wide = if parts.wide { FORM_WIDE } else { 0 };
+        header.form = header.form & !FORM | parts.kind as u8 | deadline | wide;
+        if parts.wide {
             let lengths = [parts.key_len as u32, parts.value_len as u32];
-            // SAFETY: as above, and aligned to 4.
-            unsafe { at.cast::<[u32; 2]>().write(lengths) };
+            // SAFETY: every block has at least 16 bytes; the place is aligned to 8.
+            unsafe { self.byte(HEADER).cast().write(lengths) };
+        } else {
+            header.short = parts.key_len as u8;
+            // Only bytes need it; no value at all may leave more than the field can say.
+            header.slack = (size - parts.end()) as u8;
         }
     }
 
@@ -366,7 +507,15 @@ impl<O> Block<O> {
     fn byte(&self, at: usize) -> NonNull<u8> {
         debug_assert!(at <= self.size());
         // SAFETY: invariants 1 and 3: every caller's offset comes from parts that fit.
-        unsafe { self.start.cast::<u8>().add(at) }
+        unsafe { self.untagged().cast::<u8>().add(at) }
+    }
+
+    /// The block's true address.
+    #[inline]
+    fn untagged(&self) -> NonNull<Header> {
+        let start = self.start.as_ptr().map_addr(|at| at & ADDRESS);
+        // SAFETY: the address part is that of a block, which is not 0.
+        unsafe { NonNull::new_unchecked(start) }
     }
 }
 
@@ -376,7 +525,7 @@ impl<O> Drop for Block<O> {
         let object = self.take_object();
         let layout = layout_of(self.header().class);
         // SAFETY: invariant 1; nothing uses the block after its drop.
-        unsafe { dealloc(self.start.as_ptr().cast(), layout) };
+        unsafe { dealloc(self.untagged().as_ptr().cast(), layout) };
         drop(object);
     }
 }
@@ -408,20 +557,34 @@ fn layout_of(class: u8) -> Layout {
     layout
 }
 
-/// Where the lengths end in a block of this class.
+/// Where the key begins.
 #[inline]
-fn lengths_end(class: u8) -> usize {
-    if class <= NARROW_MAX { LENGTHS + 4 } else { LENGTHS + 8 }
+fn key_at(wide: bool, deadline: bool) -> usize {
+    HEADER * (1 + usize::from(wide) + usize::from(deadline))
 }
 
 /// Every class is a multiple of 16, and the allocator aligns to 16 anyway.
 const ALIGN: usize = 16;
-const LENGTHS: usize = size_of::<Header>();
-const DEADLINE: usize = size_of::<u64>();
+/// The header, the lengths of a wide block and a deadline take 8 bytes each.
+const HEADER: usize = size_of::<Header>();
 const FORM_KIND: u8 = 3;
 const FORM_DEADLINE: u8 = 4;
-/// The largest class whose lengths have 16 bits.
-const NARROW_MAX: u8 = class_of(1 << 16);
+const FORM_WIDE: u8 = 8;
+const FORM: u8 = FORM_KIND | FORM_DEADLINE | FORM_WIDE;
+const FLAGS_SHIFT: u32 = 4;
+const FLAG_BITS: u32 = 4;
+/// What a narrow block may be, and hold.
+const NARROW_MAX: u8 = class_of(512);
+const KEY_MAX: usize = u8::MAX as usize;
+const SLACK_MAX: usize = u8::MAX as usize;
+const DEADLINE_BITS: u32 = 56;
+const DEADLINE_MAX: u64 = (1 << DEADLINE_BITS) - 1;
+/// A block that is made with more room than this is wide at once: a narrow one would have to be
+/// made anew when a little is cut off.
+const SPARE_MAX: usize = SLACK_MAX / 2;
+const ADDRESS_BITS: u32 = 48;
+const ADDRESS: usize = (1 << ADDRESS_BITS) - 1;
 
-// The header takes 12 bytes, so that whatever lies in a block of 64 KiB is shorter than 2^16.
-const _: () = assert!(LENGTHS == 8 && size_of_class(NARROW_MAX) == 1 << 16);
+const _: () = assert!(HEADER == 8 && size_of::<[u32; 2]>() == 8 && size_of::<usize>() == 8);
+// A narrow block made for its content has less slack than its field can say.
+const _: () = assert!(size_of_class(NARROW_MAX) - size_of_class(NARROW_MAX - 1) < SPARE_MAX);
