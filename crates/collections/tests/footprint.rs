@@ -36,7 +36,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn footprints_are_what_was_allocated() {
     let start = HELD.get();
-    let held = || HELD.get() - start;
+    let held = || HELD.get().wrapping_sub(start);
     let mix = |key: u64| (key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     let mix = |key: u64| mix(key).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let len = if cfg!(miri) { 400 } else { 40_000 };
