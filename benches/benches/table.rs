@@ -7,6 +7,7 @@
 
 use std::hash::BuildHasher;
 use std::hint::black_box;
+use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foldhash::fast::FixedState;
@@ -167,9 +168,46 @@ fn whole(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Fills a table with ten million elements and empties it again, one timed operation after the
+/// other, three times over. What an operation takes by itself is the least of the three; the
+/// greatest of these is what the structure can cost a request.
+fn worst(_: &mut Criterion) {
+    if std::env::var_os("PANNIER_WORST").is_none() {
+        println!("the slowest single operation is only looked for with PANNIER_WORST=1");
+        return;
+    }
+    let (mut inserts, mut removals) = (vec![u32::MAX; MANY], vec![u32::MAX; MANY]);
+    let took = |start: Instant| start.elapsed().as_nanos().min(u128::from(u32::MAX)) as u32;
+    for _ in 0..3 {
+        let mut table = Table::new();
+        for (index, least) in inserts.iter_mut().enumerate() {
+            let (hash, record) = (hash(&key(index as u64)), record(index as u64));
+            let start = Instant::now();
+            table.insert(hash, record, hash_of);
+            *least = took(start).min(*least);
+        }
+        println!("{:.2} bytes of table per key of {MANY}", table.footprint() as f64 / MANY as f64);
+        for (index, least) in removals.iter_mut().enumerate() {
+            let wanted = key(index as u64);
+            let hash = hash(&wanted);
+            let start = Instant::now();
+            let removed = table.remove(hash, |record| record.key() == wanted, hash_of);
+            *least = took(start).min(*least);
+            assert!(removed.is_some());
+        }
+        assert!(table.is_empty());
+    }
+    for (name, mut times) in [("insert", inserts), ("removal", removals)] {
+        times.sort_unstable();
+        let of = |part: f64| f64::from(times[((MANY - 1) as f64 * part) as usize]) / 1e3;
+        println!("{name}: median {} us, 99.9 % {} us, slowest {} us", of(0.5), of(0.999), of(1.0));
+    }
+}
+
+const MANY: usize = 10_000_000;
 const KEYS: u64 = 1_000_000;
 /// The structure is measured, so the values need not differ.
 const VALUE: [u8; 64] = [b'x'; 64];
 
-criterion_group!(benches, lookups, changes, whole);
+criterion_group!(benches, lookups, changes, whole, worst);
 criterion_main!(benches);

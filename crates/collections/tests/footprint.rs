@@ -42,13 +42,22 @@ fn footprints_are_what_was_allocated() {
     let len = if cfg!(miri) { 400 } else { 40_000 };
 
     let mut table = Table::new();
+    let hash_of = |entry: &Entry<()>| mix(entry.access().into());
+    let mut entries = 0;
     for key in 0..len {
-        table.insert(mix(key), key, |&key| mix(key));
-        assert_eq!(table.footprint(), held());
+        let mut entry = Entry::new(b"", NewPayload::Bytes(b""), None);
+        entry.set_access(key as u32);
+        entries += entry.footprint();
+        table.insert(mix(key), entry, hash_of);
+        assert_eq!(table.footprint() + entries, held());
     }
     for key in 0..len {
-        table.remove(mix(key), |&found| found == key, |&key| mix(key));
-        assert_eq!(table.footprint(), held());
+        let removed = table.remove(mix(key), |found| found.access() == key as u32, hash_of);
+        entries -= removed.map_or(0, |entry| entry.footprint());
+        assert_eq!(table.footprint() + entries, held());
+    }
+    for key in 0..len {
+        table.insert(mix(7), Entry::new(b"", NewPayload::Int(key as i64), None), |_| mix(7));
     }
     drop(table);
     assert_eq!(held(), 0);
