@@ -6,39 +6,44 @@
 //!
 //! A mark lies at the level of the highest digit in which its tick differs from the present, in
 //! the slot that the digit names; a tick of another epoch waits in `far`, by epoch. When time
-//! reaches a slot of level 1 or higher its marks fall to lower levels; those of a slot of level 0
-//! are due. A bitmap per level finds the next slot without walking empty ones. In milliseconds
-//! the levels reach 64 ms, 4 s, 4 min, 4.7 h, 12 and 50 days. Beside each mark lie the low 32
-//! bits of its tick: 16 bytes for a mark of 12. A heap costs O(log n) a mark, a hashed wheel with
-//! rounds looks at every mark once a turn, a wheel that forgets ticks is late by a slot.
+//! reaches a slot its marks are handed out: those of a slot of level 0 are due, the others are due
+//! somewhere in the slot's width, and whoever holds what the mark stands for knows when and arms
+//! it again for that tick. So the wheel keeps no ticks, and a mark of 8 bytes takes 8.5, where
+//! the low half of the tick beside one of 12 made 16 (`benches/wheel`). The price is a look at
+//! the marked thing at each level, which also ends stale marks early and files extended ones where
+//! they belong. A bitmap per level finds the next slot without walking empty ones. In milliseconds
+//! the levels reach 64 ms, 4 s, 4 min, 4.7 h, 12 and 50 days. A heap costs O(log n) a mark, a
+//! hashed wheel with rounds looks at every mark once a turn.
 //!
-//! Cost: `arm` O(1). A mark falls at most six times, and `advance` counts a fall against its
-//! budget like a mark handed out; when the budget is spent time stands still inside the slot. A
-//! slot is opened by moving its list, so a million marks at one tick cost no more at once than
-//! one. Memory: a level is 3 KiB once used; a list doubles up to 256 marks, then adds 4 KiB.
+//! Cost: `arm` O(1). A mark comes back at most seven times, and `advance` hands out no more than
+//! its budget; when it is spent time stands still inside the slot. A slot is opened by moving its
+//! list, so a million marks at one tick cost no more at once than one. Memory: a level is 3 KiB
+//! once used; a list doubles up to 256 marks, then adds 2 KiB.
 //!
-//! Rules: every mark in a slot or in `far` has a tick after `time`; `falling` and `ready` hold
-//! what is left of the slot that starts at `time`; `behind` holds what was armed before `time`,
-//! by tick. So nothing is ever due before its tick, even when the clock given steps backwards.
+//! Rules: every mark in a slot or in `far` was armed for a tick after `time`; `ready` holds what is
+//! left of the slot that starts at `time`; `behind` holds what was armed before `time`, by tick.
+//! So a mark of level 0 never comes before its tick, even when the clock given steps backwards.
 //! An occupied bit is set exactly when the slot's list is not empty.
 //! Neighbours: `wheel::list` holds a slot's marks; the store gives them meaning and re-arms
-//! those whose key now lives longer. Tests: `tests/wheel.rs`.
+//! those whose key lives longer. Tests: `tests/wheel.rs`.
 
 mod list;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use self::list::List;
 use crate::size_class::allocated;
 
-/// A timing wheel of marks, small values that come back when their tick is reached.
+/// A timing wheel of marks, small values that come back when their tick is near or reached.
 ///
 /// ```
 /// let mut wheel = pannier_collections::Wheel::new(100);
 /// wheel.arm(250, 'a');
-/// assert_eq!(wheel.advance(249, 10, |_| None), 0);
-/// assert_eq!(wheel.advance(250, 10, |mark| { assert_eq!(mark, 'a'); None }), 1);
+/// // Time reaches the slot of tick 250; the owner knows that 'a' is not due yet.
+/// assert_eq!(wheel.advance(249, 10, |mark| assert_eq!(mark, 'a')), 1);
+/// wheel.arm(250, 'a');
+/// assert_eq!(wheel.advance(249, 10, |_| unreachable!()), 0);
+/// assert_eq!(wheel.advance(250, 10, |mark| assert_eq!(mark, 'a')), 1);
 /// ```
 pub struct Wheel<M> {
     time: u64,
@@ -46,10 +51,9 @@ pub struct Wheel<M> {
     /// Bytes allocated by lists.
     listed: usize,
     levels: [Option<Box<Level<M>>>; LEVELS],
-    far: BTreeMap<u64, List<Timed<M>>>,
-    falling: List<Timed<M>>,
-    ready: List<Timed<M>>,
-    behind: BTreeMap<u64, List<Timed<M>>>,
+    far: BTreeMap<u64, List<M>>,
+    ready: List<M>,
+    behind: BTreeMap<u64, List<M>>,
     sweep: Place,
     /// The number of the mark in the list at `sweep` at which to go on.
     sweep_index: usize,
@@ -57,14 +61,7 @@ pub struct Wheel<M> {
 
 struct Level<M> {
     occupied: u64,
-    slots: [List<Timed<M>>; 64],
-}
-
-/// A mark with the low half of its tick; the high half follows from where it lies.
-#[derive(Clone, Copy)]
-struct Timed<M> {
-    low: u32,
-    mark: M,
+    slots: [List<M>; 64],
 }
 
 /// Where a list is; in the order in which a sweep visits them.
@@ -83,7 +80,6 @@ impl<M: Copy> Wheel<M> {
             listed: 0,
             levels: [const { None }; LEVELS],
             far: BTreeMap::new(),
-            falling: List::default(),
             ready: List::default(),
             behind: BTreeMap::new(),
             sweep: START,
@@ -91,68 +87,67 @@ impl<M: Copy> Wheel<M> {
         }
     }
 
-    /// Lets `mark` come back at `tick`, or at the next `advance` when that is not in the future.
-    /// A mark at `u64::MAX` never comes back.
+    /// Lets `mark` come back at `tick` at the latest, or at the next `advance` when that is not in
+    /// the future. A mark at `u64::MAX` never comes back.
     #[inline]
     pub fn arm(&mut self, tick: u64, mark: M) {
         self.len += 1;
-        self.put(tick, mark);
+        let differing = tick ^ self.time;
+        let list = if tick < self.time {
+            self.behind.entry(tick).or_default()
+        } else if differing == 0 {
+            &mut self.ready
+        } else if differing > LOW {
+            self.far.entry(tick >> LOW_BITS).or_default()
+        } else {
+            let level = (differing.ilog2() / DIGIT_BITS) as usize;
+            let slot = digit(tick, level);
+            let level = self.levels[level].get_or_insert_with(Box::default);
+            level.occupied |= 1 << slot;
+            &mut level.slots[slot]
+        };
+        self.listed += list.push(mark);
     }
 
-    /// Moves time to `now` and hands out at most `budget` marks whose tick has been reached; a
-    /// mark that falls to a lower level counts too. `due` returns `Some(later)` to arm the mark
-    /// again, at the earliest for the tick after `now`. Returns how many marks were handed out.
+    /// Moves time to `now` and hands out at most `budget` marks whose slot has been reached.
+    /// Whoever is given one that is not due yet arms it again, for its tick, which is after `now`;
+    /// when that tick comes it is handed out once more, and at most six times before. Returns how
+    /// many marks were handed out.
     ///
     /// When the budget does not suffice time stops at the slot that was not emptied, and
     /// `next_due` says so. A `now` before the wheel's time does not turn it back: marks after
     /// `now` wait until it is reached again.
-    pub fn advance(
-        &mut self,
-        now: u64,
-        budget: usize,
-        mut due: impl FnMut(M) -> Option<u64>,
-    ) -> usize {
+    pub fn advance(&mut self, now: u64, budget: usize, mut reached: impl FnMut(M)) -> usize {
         let now = now.min(NEVER - 1);
-        let (mut left, mut handed) = (budget, 0);
-        while left > 0 {
+        let mut handed = 0;
+        while handed < budget {
             if let Some(mark) = self.pop_due(now) {
                 handed += 1;
                 self.len -= 1;
-                if let Some(later) = due(mark) {
-                    self.arm(later.max(now + 1), mark);
-                }
-            } else if now < self.time {
-                break;
-            } else if let Some((timed, freed)) = self.falling.pop() {
-                self.listed -= freed;
-                self.put(self.time & !LOW | u64::from(timed.low), timed.mark);
-            } else {
-                match self.next_slot() {
-                    Some((start, place)) if start <= now => self.open(start, place),
-                    _ => {
-                        self.time = now;
-                        break;
-                    }
-                }
+                reached(mark);
                 continue;
             }
-            left -= 1;
+            if now < self.time {
+                break;
+            }
+            match self.next_slot() {
+                Some((start, place)) if start <= now => self.open(start, place),
+                _ => {
+                    self.time = now;
+                    break;
+                }
+            }
         }
         handed
     }
 
     /// Looks at up to `budget` waiting marks, going on where the last call stopped, and drops
-    /// those for which `keep` is false. It is given the mark and the ticks that it may be armed
-    /// for (exactly one here). Returns how many it looked at and how many it dropped; fewer than
-    /// `budget` looked at means that a pass over all marks has ended.
-    pub fn sweep(
-        &mut self,
-        budget: usize,
-        mut keep: impl FnMut(M, Range<u64>) -> bool,
-    ) -> (usize, usize) {
+    /// those for which `keep` is false. Returns how many it looked at and how many it dropped;
+    /// fewer than `budget` looked at means that a pass over all marks has ended.
+    pub fn sweep(&mut self, budget: usize, mut keep: impl FnMut(M) -> bool) -> (usize, usize) {
         let (mut looked, mut dropped) = (0, 0);
         while looked < budget {
-            let Some((place, base)) = self.place_from(self.sweep) else {
+            let Some(place) = self.place_from(self.sweep) else {
                 (self.sweep, self.sweep_index) = (START, 0);
                 break;
             };
@@ -161,13 +156,12 @@ impl<M: Copy> Wheel<M> {
             }
             let index = self.sweep_index;
             let Some(list) = self.list_mut(place) else { unreachable!("just found") };
-            let Some(&mut Timed { low, mark }) = list.get_mut(index) else {
+            let Some(&mut mark) = list.get_mut(index) else {
                 (self.sweep, self.sweep_index) = (place.next(), 0);
                 continue;
             };
             looked += 1;
-            let tick = base | u64::from(low);
-            if keep(mark, tick..tick.saturating_add(1)) {
+            if keep(mark) {
                 self.sweep_index += 1;
             } else {
                 dropped += 1;
@@ -199,12 +193,14 @@ impl<M: Copy> Wheel<M> {
         self.len == 0
     }
 
-    /// The earliest tick at which `advance` could have something to do: a mark due, or one to
-    /// fall to a lower level. No mark is due before it.
+    /// The earliest tick at which `advance` could hand something out. No mark is due before it.
     pub fn next_due(&self) -> Option<u64> {
-        let open = !self.ready.is_empty() || !self.falling.is_empty();
         let behind = self.behind.keys().next().copied();
-        let ahead = if open { Some(self.time) } else { self.next_slot().map(|(start, _)| start) };
+        let ahead = if self.ready.is_empty() {
+            self.next_slot().map(|(start, _)| start)
+        } else {
+            Some(self.time)
+        };
         behind.or(ahead).filter(|&tick| tick != NEVER)
     }
 
@@ -214,44 +210,25 @@ impl<M: Copy> Wheel<M> {
         levels + self.listed + (self.far.len() + self.behind.len()) * BRANCH
     }
 
-    /// Puts a mark where it belongs by the present time.
-    fn put(&mut self, tick: u64, mark: M) {
-        let timed = Timed { low: (tick & LOW) as u32, mark };
-        let differing = tick ^ self.time;
-        let list = if tick < self.time {
-            self.behind.entry(tick).or_default()
-        } else if differing == 0 {
-            &mut self.ready
-        } else if differing > LOW {
-            self.far.entry(tick >> LOW_BITS).or_default()
-        } else {
-            let level = (differing.ilog2() / DIGIT_BITS) as usize;
-            let slot = digit(tick, level);
-            let level = self.levels[level].get_or_insert_with(Box::default);
-            level.occupied |= 1 << slot;
-            &mut level.slots[slot]
-        };
-        self.listed += list.push(timed);
-    }
-
-    /// Takes a mark whose tick is at most `now` and at most the wheel's time.
+    /// Takes a mark that was armed for a tick before the wheel's time, up to `now`, or one of the
+    /// slot that starts at that time.
     fn pop_due(&mut self, now: u64) -> Option<M> {
         if let Some(mut entry) = self.behind.first_entry()
             && *entry.key() <= now
         {
-            let (timed, freed) = entry.get_mut().pop()?;
+            let (mark, freed) = entry.get_mut().pop()?;
             self.listed -= freed;
             if entry.get().is_empty() {
                 entry.remove();
             }
-            return Some(timed.mark);
+            return Some(mark);
         }
         if now < self.time {
             return None;
         }
-        let (timed, freed) = self.ready.pop()?;
+        let (mark, freed) = self.ready.pop()?;
         self.listed -= freed;
-        Some(timed.mark)
+        Some(mark)
     }
 
     /// The next occupied slot and the tick at which it starts. What is on a lower level comes
@@ -272,21 +249,15 @@ impl<M: Copy> Wheel<M> {
         Some((epoch << LOW_BITS, Place::Epoch(epoch)))
     }
 
-    /// Moves time to the start of a slot, whose marks are due now or fall.
+    /// Moves time to the start of a slot, whose marks are ready then.
     fn open(&mut self, start: u64, place: Place) {
         self.time = start;
-        let list = self.list_mut(place).map(std::mem::take).unwrap_or_default();
+        self.ready = self.list_mut(place).map(std::mem::take).unwrap_or_default();
         self.vacate(place);
-        if let Place::Slot(0, _) = place {
-            self.ready = list;
-        } else {
-            self.falling = list;
-        }
     }
 
-    /// The first list that is not empty, from `place` on in the order of places, and the high
-    /// half of its ticks.
-    fn place_from(&self, place: Place) -> Option<(Place, u64)> {
+    /// The first list that is not empty, from `place` on in the order of places.
+    fn place_from(&self, place: Place) -> Option<Place> {
         let epoch = match place {
             Place::Slot(first, slot) => {
                 for number in first..LEVELS {
@@ -295,18 +266,17 @@ impl<M: Copy> Wheel<M> {
                     let occupied = level.occupied >> from << from;
                     if occupied != 0 {
                         let slot = occupied.trailing_zeros() as usize;
-                        return Some((Place::Slot(number, slot), self.time & !LOW));
+                        return Some(Place::Slot(number, slot));
                     }
                 }
                 0
             }
             Place::Epoch(epoch) => epoch,
         };
-        let (&epoch, _) = self.far.range(epoch..).next()?;
-        Some((Place::Epoch(epoch), epoch << LOW_BITS))
+        self.far.range(epoch..).next().map(|(&epoch, _)| Place::Epoch(epoch))
     }
 
-    fn list_mut(&mut self, place: Place) -> Option<&mut List<Timed<M>>> {
+    fn list_mut(&mut self, place: Place) -> Option<&mut List<M>> {
         match place {
             Place::Slot(level, slot) => Some(&mut self.levels[level].as_mut()?.slots[slot]),
             Place::Epoch(epoch) => self.far.get_mut(&epoch),

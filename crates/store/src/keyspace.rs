@@ -25,7 +25,7 @@ const SHARDS_MAX: usize = 64;
 pub struct Options {
     /// Number of shards, rounded up to a power of two, at most 64. One is fine.
     pub shards: usize,
-    /// Number of logical databases, at most 2^24.
+    /// Number of logical databases, at most 2^16.
     pub databases: usize,
     /// Seed of the key hash and of all random choices.
     pub seed: u64,

@@ -3,8 +3,8 @@
 //!
 //! Every change of an entry goes through here, because three sums must follow it: the database's
 //! volatile keys and deadlines, the bytes (`delta`, published to the global total when the lock is
-//! given back), and the wheel. A mark in the wheel is the key's hash, the database's identity and
-//! a one-byte stamp that the entry carries too: a mark whose stamp differs is stale. Extending a
+//! given back), and the wheel. A mark in the wheel is 40 bits of the key's hash, the database's
+//! identity and a one-byte stamp that the entry carries too: a mark whose stamp differs is stale. Extending a
 //! deadline therefore touches only the entry; removal touches no wheel; shortening arms one more
 //! mark under a new stamp. Stale marks are swept a few at a time once they outnumber the volatile
 //! keys, so the wheel never holds more than about twice the marks it needs.
@@ -12,7 +12,7 @@
 //! Rules: callers hold the shard's lock (they have `&mut Shard`). Neighbours: `view` for
 //! commands, `expiry` for the wheel's turns, `eviction` for victims.
 
-use pannier_collections::Wheel;
+use pannier_collections::{Table, Wheel};
 
 use crate::counters::Counters;
 use crate::database::Database;
@@ -41,36 +41,40 @@ pub struct ShardStats {
     pub evicted: u64,
 }
 
-/// A wheel's reference to an entry: 12 bytes.
+/// A wheel's reference to an entry, in one word: the top 40 bits of the key's hash, which lead to
+/// the entry's home bucket, 16 bits of the database's identity, 8 bits of stamp.
 #[derive(Clone, Copy)]
-pub(crate) struct Mark {
-    hash_high: u32,
-    hash_low: u32,
-    /// The database's identity (24 bits) over the stamp (8 bits).
-    place: u32,
-}
+pub(crate) struct Mark(u64);
 
-/// Databases are numbered in 24 bits of a mark.
-pub(crate) const DATABASES_MAX: usize = 1 << 24;
+/// Databases are numbered in 16 bits of a mark.
+pub(crate) const DATABASES_MAX: usize = 1 << 16;
 
 impl Mark {
     const fn new(hash: u64, id: u32, stamp: u8) -> Self {
-        let place = id << 8 | stamp as u32;
-        Self { hash_high: (hash >> 32) as u32, hash_low: hash as u32, place }
+        debug_assert!((id as usize) < DATABASES_MAX);
+        Self(hash & HASH_BITS | (id as u64 & 0xFFFF) << 8 | stamp as u64)
     }
 
+    /// The hash, as far as a table looks at it.
     pub(crate) const fn hash(self) -> u64 {
-        (self.hash_high as u64) << 32 | self.hash_low as u64
+        self.0 & HASH_BITS
     }
 
-    pub(crate) const fn id(self) -> u32 {
-        self.place >> 8
+    pub(crate) const fn id(self) -> usize {
+        (self.0 >> 8) as usize & 0xFFFF
     }
 
-    pub(crate) const fn stamp(self) -> u8 {
-        self.place as u8
+    /// Whether an entry is the one that was marked, and not marked anew since. Two hashes alike
+    /// in 40 bits under one stamp make a mark speak of another entry; since what a mark causes is
+    /// decided by the entry's own deadline, that is harmless.
+    pub(crate) fn is_of(self, item: &Item, hasher: &KeyHasher) -> bool {
+        item.flags() & ARMED != 0
+            && item.stamp() == self.0 as u8
+            && hasher.hash(item.key()) & HASH_BITS == self.hash()
     }
 }
+
+const HASH_BITS: u64 = !0 << (u64::BITS - Table::<Item>::POSITION_BITS);
 
 /// How a key is looked up.
 #[derive(Clone, Copy)]
@@ -370,9 +374,9 @@ impl Shard {
     fn sweep_some(&mut self) {
         let Self { databases, index_of_id, wheel, hasher, .. } = self;
         let marks = wheel.footprint() as isize;
-        wheel.sweep(SWEEP_STEP, |mark, _| {
-            let index = index_of_id[mark.id() as usize] as usize;
-            marked(&databases[index], mark, hasher).is_some()
+        wheel.sweep(SWEEP_STEP, |mark| {
+            let part = &databases[index_of_id[mark.id()] as usize];
+            part.table.find(mark.hash(), |item| mark.is_of(item, hasher)).is_some()
         });
         self.delta += self.wheel.footprint() as isize - marks;
     }
@@ -413,12 +417,4 @@ impl Shard {
         let skip = rng.usize(..part.volatile);
         part.table.iter().filter(|item| item.deadline().is_some()).nth(skip)
     }
-}
-
-/// The entry that a mark refers to, if the mark is not stale.
-pub(crate) fn marked<'a>(part: &'a Database, mark: Mark, hasher: &KeyHasher) -> Option<&'a Item> {
-    let hash = mark.hash();
-    part.table.find(hash, |item| {
-        item.flags() & ARMED != 0 && item.stamp() == mark.stamp() && hasher.hash(item.key()) == hash
-    })
 }

@@ -94,5 +94,5 @@ impl<E: Copy> List<E> {
     }
 }
 
-/// Marks in a full chunk: 4 KiB when a mark with its tick takes 16 bytes.
+/// Marks in a full chunk: 2 KiB of the store's marks.
 pub(super) const CHUNK: usize = 256;
