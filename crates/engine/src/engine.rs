@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
-use pannier_store::{Keyspace, Now, Room, Rules, Turn};
+use pannier_store::{Compressor, Keyspace, Now, Room, Rules, Turn};
 use parking_lot::Mutex;
 
 use crate::clients::{Client, Clients, ConnectionInfo};
@@ -39,6 +39,7 @@ pub struct Options {
 /// See the module's header.
 pub struct Engine {
     pub(crate) keyspace: Keyspace,
+    pub(crate) compressor: Compressor,
     pub(crate) config: ArcSwap<Config>,
     /// Held while the configuration is being replaced.
     pub(crate) configuring: Mutex<()>,
@@ -79,6 +80,7 @@ impl Engine {
         let run_id = random_id(&mut rng);
         let engine = Self {
             keyspace,
+            compressor: Compressor::default(),
             configuring: Mutex::new(()),
             clients: Clients::default(),
             stats: Stats::new(commands.len()),
@@ -123,6 +125,11 @@ impl Engine {
     /// The keyspace.
     pub fn keyspace(&self) -> &Keyspace {
         &self.keyspace
+    }
+
+    /// What compresses values.
+    pub fn compressor(&self) -> &Compressor {
+        &self.compressor
     }
 
     /// A lane for a new worker's statistics.
@@ -219,6 +226,9 @@ impl Engine {
         if let Some((index, _)) = config.db_maxentries.iter().find(|(index, _)| *index >= databases)
         {
             return Err(format!("there is no database {index}"));
+        }
+        if config.compression_threshold == 0 {
+            self.compressor.rest();
         }
         self.keyspace.set_entries_max(config.maxentries);
         for database in 0..databases {

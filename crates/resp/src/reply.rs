@@ -120,6 +120,28 @@ impl Reply {
         self.buf.extend_from_slice(b"\r\n");
     }
 
+    /// A string of `len` bytes that `write` appends, or nothing if it fails.
+    ///
+    /// # Errors
+    /// That of `write`.
+    pub fn bulk_with<E>(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let before = self.buf.len();
+        self.buf.reserve(len + HEADER_LEN_MAX + 2);
+        self.header(b'$', len);
+        let begin = self.buf.len();
+        if let Err(error) = write(&mut self.buf) {
+            self.buf.truncate(before);
+            return Err(error);
+        }
+        assert!(self.buf.len() == begin + len, "the length was announced");
+        self.buf.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
     /// An integer as a string of digits.
     #[inline]
     pub fn bulk_integer(&mut self, n: i64) {

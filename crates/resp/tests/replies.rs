@@ -22,6 +22,23 @@ fn written(protocol: Protocol, write: impl FnOnce(&mut Reply)) -> String {
 }
 
 #[test]
+fn a_string_is_written_in_place_or_not_at_all() {
+    let mut reply = Reply::new(Protocol::Resp2);
+    reply.ok();
+    let written: Result<(), ()> = reply.bulk_with(3, |out| {
+        out.extend_from_slice(b"abc");
+        Ok(())
+    });
+    let failed = reply.bulk_with(9, |out| {
+        out.push(b'x');
+        Err("no")
+    });
+    assert_eq!((written, failed), (Ok(()), Err("no")));
+    reply.ok();
+    assert_eq!(reply.as_slice(), Some(&b"+OK\r\n$3\r\nabc\r\n+OK\r\n"[..]));
+}
+
+#[test]
 fn each_kind_of_reply_has_the_bytes_of_its_protocol() {
     type Write = fn(&mut Reply);
     let cases: &[(Write, &str, &str)] = &[

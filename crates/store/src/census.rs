@@ -5,7 +5,7 @@
 //! Neighbours: INFO and MEMORY read these.
 
 use crate::View;
-use crate::database::DatabaseInfo;
+use crate::database::{Compression, DatabaseInfo};
 use crate::shard::{Shard, ShardStats};
 
 impl View<'_> {
@@ -45,6 +45,15 @@ impl View<'_> {
             info.avg_ttl_ms = u64::try_from(left).unwrap_or(u64::MAX);
         }
         info
+    }
+
+    /// What INFO memory says of compressed values, over all databases.
+    pub fn compression(&mut self) -> Compression {
+        let mut sum = Compression::default();
+        self.each_shard(|shard| {
+            shard.databases.iter().for_each(|part| sum.merge(part.compression));
+        });
+        sum
     }
 
     /// Bytes of the tables and the wheels, without the entries.

@@ -7,7 +7,7 @@
 
 use pannier_collections::Table;
 
-use crate::value::{Item, footprint};
+use crate::value::{self, COMPRESSED, Item, Str, footprint};
 
 /// One shard's part of one database.
 pub(crate) struct Database {
@@ -17,11 +17,72 @@ pub(crate) struct Database {
     pub(crate) deadlines: u128,
     /// Bytes of the entries and of the table.
     pub(crate) bytes: isize,
+    pub(crate) compression: Compression,
+}
+
+/// Sums over the compressed values that are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compression {
+    /// How many there are.
+    pub values: usize,
+    /// Bytes of the strings.
+    pub before: usize,
+    /// Bytes that are kept instead.
+    pub after: usize,
+}
+
+impl Compression {
+    /// Counts an item that comes, if it is compressed.
+    #[inline]
+    pub(crate) fn add(&mut self, item: &Item) {
+        if item.flags() & COMPRESSED != 0
+            && let Ok(Str::Compressed(string)) = Str::of(item)
+        {
+            self.values += 1;
+            self.before += string.len();
+            self.after += string.stored_len();
+        }
+    }
+
+    /// Discounts an item that goes or changes, if it is compressed.
+    #[inline]
+    pub(crate) fn remove(&mut self, item: &Item) {
+        if item.flags() & COMPRESSED != 0
+            && let Ok(Str::Compressed(string)) = Str::of(item)
+        {
+            self.values -= 1;
+            self.before -= string.len();
+            self.after -= string.stored_len();
+        }
+    }
+
+    /// Inflates an item that is about to be changed in place, if it is compressed.
+    #[inline]
+    pub(crate) fn inflate(&mut self, item: &mut Item) {
+        if item.flags() & COMPRESSED != 0 {
+            self.remove(item);
+            value::inflate(item);
+        }
+    }
+
+    /// Adds other sums to these.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.values += other.values;
+        self.before += other.before;
+        self.after += other.after;
+    }
 }
 
 impl Database {
     pub(crate) const fn new(id: u32) -> Self {
-        Self { id, table: Table::new(), volatile: 0, deadlines: 0, bytes: 0 }
+        Self {
+            id,
+            table: Table::new(),
+            volatile: 0,
+            deadlines: 0,
+            bytes: 0,
+            compression: Compression { values: 0, before: 0, after: 0 },
+        }
     }
 
     /// Puts an item in; returns by how many bytes the database grew.
@@ -35,6 +96,7 @@ impl Database {
             self.volatile += 1;
             self.deadlines += u128::from(deadline);
         }
+        self.compression.add(&item);
         let grown = footprint(&item) as isize;
         let table = self.table.footprint() as isize;
         self.table.insert(hash, item, hash_of);
@@ -52,6 +114,7 @@ impl Database {
     ) -> Option<(Item, isize)> {
         let table = self.table.footprint() as isize;
         let item = self.table.remove(hash, eq, hash_of)?;
+        self.compression.remove(&item);
         if let Some(deadline) = item.deadline() {
             self.volatile -= 1;
             self.deadlines -= u128::from(deadline);

@@ -9,7 +9,7 @@
 use pannier_collections::{NewPayload, Payload};
 
 use crate::shard::Slot;
-use crate::value::{self, INLINE_MAX, Large, NewValue, Object, RAW, Str};
+use crate::value::{self, INLINE_MAX, Large, Object, RAW, Str};
 
 /// A live string entry, to change in place.
 pub struct Edit<'v> {
@@ -19,8 +19,9 @@ pub struct Edit<'v> {
 }
 
 impl<'v> Edit<'v> {
-    pub(crate) fn new(slot: Slot<'v>, dirty: &'v mut u64) -> Self {
+    pub(crate) fn new(mut slot: Slot<'v>, dirty: &'v mut u64) -> Self {
         let before = value::footprint(slot.item);
+        slot.inflate();
         Self { slot, dirty, before }
     }
 
@@ -40,14 +41,6 @@ impl<'v> Edit<'v> {
         self.changed();
         self.slot.item.set_payload(NewPayload::Int(n));
         self.slot.item.set_flags(self.slot.item.flags() & !RAW);
-    }
-
-    /// Replaces the value; the deadline stays.
-    pub fn set(&mut self, value: NewValue<'_>) {
-        self.changed();
-        let (payload, raw) = value.into_payload();
-        self.slot.item.set_payload(payload);
-        self.slot.item.set_flags(self.slot.item.flags() & !RAW | raw);
     }
 
     /// Hands the value's bytes to `change`, lengthened with zeros to at least `len_min`.

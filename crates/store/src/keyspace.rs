@@ -10,6 +10,7 @@ use pannier_collections::Table;
 use parking_lot::Mutex;
 
 use crate::counters::{Counters, Totals};
+use crate::database::Compression;
 use crate::eviction::Pool;
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Watcher;
@@ -148,6 +149,7 @@ impl Keyspace {
             self.counters.release(index, part.table.len());
             shard.delta -= part.bytes;
             part.bytes = 0;
+            part.compression = Compression::default();
             shard.volatile -= part.volatile;
             part.volatile = 0;
             part.deadlines = 0;

@@ -13,6 +13,7 @@
 
 mod access;
 mod census;
+mod compress;
 mod counters;
 mod database;
 mod edit;
@@ -31,8 +32,9 @@ mod value;
 mod view;
 
 pub use access::Rules;
+pub use compress::{Compressed, CompressedStr, Compressor, Damaged};
 pub use counters::Totals;
-pub use database::DatabaseInfo;
+pub use database::{Compression, DatabaseInfo};
 pub use edit::Edit;
 pub use eviction::{Policy, Room, Scope};
 pub use expiry::Turn;
@@ -43,5 +45,5 @@ pub use keyspace::{Garbage, Keyspace, Options};
 pub use scan::Cursor;
 pub use shard::ShardStats;
 pub use time::Now;
-pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, WrongType};
+pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, StrBuffer, WrongType};
 pub use view::{Deadline, Open, Taken, View};

@@ -12,13 +12,13 @@
 //! Rules: callers hold the shard's lock (they have `&mut Shard`). Neighbours: `view` for
 //! commands, `expiry` for the wheel's turns, `eviction` for victims.
 
-use pannier_collections::{Table, Wheel};
+use pannier_collections::{NewPayload, Table, Wheel};
 
 use crate::counters::Counters;
-use crate::database::Database;
+use crate::database::{Compression, Database};
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Interest;
-use crate::value::{ARMED, Item, footprint};
+use crate::value::{ARMED, FORM, Item, Object, footprint};
 use crate::{Now, Rules};
 
 /// The wheel may hold this many stale marks before a sweep starts.
@@ -104,6 +104,7 @@ struct Sums<'s> {
     volatile: &'s mut usize,
     bytes: &'s mut isize,
     deadlines: &'s mut u128,
+    compression: &'s mut Compression,
 }
 
 impl<'s> Slot<'s> {
@@ -119,6 +120,23 @@ impl<'s> Slot<'s> {
         if !self.interest.is_empty() {
             self.interest.changed(self.database, self.item.key());
         }
+    }
+
+    /// Replaces the value.
+    #[inline]
+    pub(crate) fn replace(&mut self, payload: NewPayload<'_, Object>, form: u8) {
+        let before = footprint(self.item);
+        self.part.compression.remove(self.item);
+        self.item.set_payload(payload);
+        self.item.set_flags(self.item.flags() & !FORM | form);
+        self.part.compression.add(self.item);
+        self.resized(before);
+    }
+
+    /// Inflates the value if it is compressed. `resized` must follow.
+    #[inline]
+    pub(crate) fn inflate(&mut self) {
+        self.part.compression.inflate(self.item);
     }
 
     /// The entry, whose footprint was `before`, has been changed.
@@ -256,7 +274,8 @@ impl Shard {
                 return None;
             }
         }
-        let Database { id, table, volatile, deadlines, bytes } = &mut self.databases[database];
+        let Database { id, table, volatile, deadlines, bytes, compression } =
+            &mut self.databases[database];
         let item = table.find_mut(key.hash, |item| item.key() == key.bytes)?;
         if look.touch {
             let stamp = if look.rules.frequency {
@@ -271,7 +290,7 @@ impl Shard {
             hash: key.hash,
             database,
             id: *id,
-            part: Sums { volatile, bytes, deadlines },
+            part: Sums { volatile, bytes, deadlines, compression },
             shard_volatile: &mut self.volatile,
             delta: &mut self.delta,
             wheel: &mut self.wheel,

@@ -3,13 +3,16 @@
 //! A string lives in one of three places: as an `i64` in the entry (what looks like an integer is
 //! one), as bytes inside the entry's allocation up to [`INLINE_MAX`], or beyond that as a
 //! reference-counted buffer, so that a reply can carry it without copying it under the lock.
-//! Commands see [`Str`] and never ask which.
+//! A compressed one (see `compress`) is bytes inside the entry, whatever its length, under the
+//! flag [`COMPRESSED`]. Commands see [`Str`] and never ask which.
 //!
 //! OBJECT ENCODING answers Redis's names at Redis's thresholds: `int`, `embstr` up to 44 bytes,
 //! `raw` above, and `raw` for whatever was modified in place (the flag [`RAW`]).
 
 use bytes::{Bytes, BytesMut};
 use pannier_collections::{Entry, NewPayload, Payload};
+
+use crate::compress::{Compressed, CompressedStr};
 
 /// Longest string kept inside its entry. Copying 16 KiB costs about what a reference count and a
 /// second element of a vectored write cost, so shorter strings are copied.
@@ -22,6 +25,10 @@ const EMBSTR_MAX: usize = 44;
 pub(crate) const RAW: u8 = 1;
 /// Entry flag: the wheel holds a mark for this entry, due no later than its deadline.
 pub(crate) const ARMED: u8 = 2;
+/// Entry flag: the bytes are a string that was compressed.
+pub(crate) const COMPRESSED: u8 = 4;
+/// The flags that say what the value is, and that go where it goes.
+pub(crate) const FORM: u8 = RAW | COMPRESSED;
 
 /// A string longer than [`INLINE_MAX`]: a shared buffer, and how much room it really has.
 #[derive(Clone, Default)]
@@ -141,23 +148,55 @@ pub enum Str<'a> {
     Bytes(&'a [u8]),
     /// Kept by reference.
     Large(&'a Bytes),
+    /// Kept deflated inside the entry.
+    Compressed(CompressedStr<'a>),
+}
+
+/// Room for a string's bytes while somebody looks at them: those of an integer and of a
+/// compressed string do not lie in the keyspace.
+#[derive(Default)]
+pub struct StrBuffer {
+    digits: itoa::Buffer,
+    inflated: Vec<u8>,
+}
+
+impl StrBuffer {
+    /// An empty one; allocates nothing.
+    pub fn new() -> Self {
+        Self { digits: itoa::Buffer::new(), inflated: Vec::new() }
+    }
 }
 
 impl<'a> Str<'a> {
     pub(crate) fn of(item: &'a Item) -> Result<Self, WrongType> {
         match item.payload() {
             Payload::Int(n) => Ok(Self::Int(n)),
-            Payload::Bytes(bytes) => Ok(Self::Bytes(bytes)),
+            Payload::Bytes(bytes) if item.flags() & COMPRESSED == 0 => Ok(Self::Bytes(bytes)),
             Payload::Object(Object::Large(large)) => Ok(Self::Large(&large.bytes)),
+            Payload::Bytes(stored) => Ok(Self::Compressed(CompressedStr::new(stored))),
         }
     }
 
-    /// The bytes; an integer is written into `digits` first.
-    pub fn as_bytes<'b>(&'b self, digits: &'b mut itoa::Buffer) -> &'b [u8] {
+    /// The bytes; what does not lie in the keyspace as such is written into `buffer` first.
+    pub fn as_bytes<'b>(&'b self, buffer: &'b mut StrBuffer) -> &'b [u8] {
+        self.head(usize::MAX, buffer)
+    }
+
+    /// At least the first `len` bytes, or all if there are fewer: cheaper than all of a
+    /// compressed string.
+    pub fn head<'b>(&'b self, len: usize, buffer: &'b mut StrBuffer) -> &'b [u8] {
         match self {
-            Self::Int(n) => digits.format(*n).as_bytes(),
+            Self::Int(n) => buffer.digits.format(*n).as_bytes(),
             Self::Bytes(bytes) => bytes,
             Self::Large(bytes) => bytes,
+            Self::Compressed(string) => {
+                buffer.inflated.clear();
+                if string.inflate_into(&mut buffer.inflated, len).is_err() {
+                    // It reads as zeros, so that all commands agree on its length.
+                    buffer.inflated.resize(string.len().min(len), 0);
+                }
+                &buffer.inflated
+            }
         }
     }
 
@@ -167,6 +206,7 @@ impl<'a> Str<'a> {
             Self::Int(n) => itoa::Buffer::new().format(*n).len(),
             Self::Bytes(bytes) => bytes.len(),
             Self::Large(bytes) => bytes.len(),
+            Self::Compressed(string) => string.len(),
         }
     }
 
@@ -177,7 +217,9 @@ impl<'a> Str<'a> {
 
     /// A copy of the bytes.
     pub fn to_vec(&self) -> Vec<u8> {
-        self.as_bytes(&mut itoa::Buffer::new()).to_vec()
+        let mut buffer = StrBuffer::new();
+        let bytes = self.as_bytes(&mut buffer);
+        if let Self::Compressed(_) = self { buffer.inflated } else { bytes.to_vec() }
     }
 }
 
@@ -192,6 +234,8 @@ pub enum NewValue<'a> {
     Large(Bytes),
     /// Bytes that a command computed piecewise; OBJECT ENCODING calls them `raw`.
     Raw(&'a [u8]),
+    /// Bytes as a client sent them, deflated.
+    Compressed(&'a Compressed),
 }
 
 impl<'a> NewValue<'a> {
@@ -204,7 +248,7 @@ impl<'a> NewValue<'a> {
         }
     }
 
-    /// The entry's payload, and whether the encoding shows as raw.
+    /// The entry's payload, and the flags of its form.
     pub(crate) fn into_payload(self) -> (NewPayload<'a, Object>, u8) {
         match self {
             Self::Int(n) => (NewPayload::Int(n), 0),
@@ -214,15 +258,36 @@ impl<'a> NewValue<'a> {
             Self::Bytes(bytes) => (NewPayload::Bytes(bytes), 0),
             Self::Raw(bytes) => (NewPayload::Bytes(bytes), RAW),
             Self::Large(bytes) => (NewPayload::Object(Object::Large(Large::new(bytes))), 0),
+            Self::Compressed(stored) => (NewPayload::Bytes(stored.as_bytes()), COMPRESSED),
         }
     }
+}
+
+/// Replaces a compressed value by its bytes, which stay uncompressed: what is changed in place
+/// once is likely to be changed again.
+pub(crate) fn inflate(item: &mut Item) {
+    let Ok(string @ Str::Compressed(_)) = Str::of(item) else { return };
+    let bytes = string.to_vec();
+    let payload = if bytes.len() <= INLINE_MAX {
+        NewPayload::Bytes(&bytes)
+    } else {
+        NewPayload::Object(Object::Large(Large::new(Bytes::from(bytes))))
+    };
+    item.set_payload(payload);
+    item.set_flags(item.flags() & !COMPRESSED);
 }
 
 /// The encoding that OBJECT ENCODING shows for an entry.
 pub(crate) fn encoding(item: &Item) -> Encoding {
     match item.payload() {
         Payload::Int(_) => Encoding::Int,
-        Payload::Bytes(bytes) if bytes.len() <= EMBSTR_MAX && item.flags() & RAW == 0 => {
+        Payload::Bytes(bytes) if item.flags() & FORM == 0 && bytes.len() <= EMBSTR_MAX => {
+            Encoding::Embstr
+        }
+        Payload::Bytes(stored)
+            if item.flags() & FORM == COMPRESSED
+                && CompressedStr::new(stored).len() <= EMBSTR_MAX =>
+        {
             Encoding::Embstr
         }
         Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Encoding::Raw,
@@ -234,6 +299,11 @@ pub(crate) fn kind(item: &Item) -> Kind {
     match item.payload() {
         Payload::Int(_) | Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Kind::String,
     }
+}
+
+/// Whether a string is kept as an integer.
+pub(crate) fn is_integer(bytes: &[u8]) -> bool {
+    canonical_integer(bytes).is_some()
 }
 
 /// The integer whose decimal text is exactly `bytes`.

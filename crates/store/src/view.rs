@@ -28,7 +28,7 @@ use crate::hash::Key;
 use crate::interest::Watcher;
 use crate::keyspace::{Garbage, Keyspace};
 use crate::shard::{Look, Shard, Slot};
-use crate::value::{self, ARMED, Item, NewValue, Object, RAW, Str, WrongType};
+use crate::value::{ARMED, FORM, Item, NewValue, Object, Str, WrongType};
 use crate::{Now, Rules};
 
 /// Expired keys removed in one shard before a random key is looked for in the next.
@@ -299,7 +299,8 @@ impl<'k> View<'k> {
         }
     }
 
-    /// Opens a live string for change in place; its access clock moves.
+    /// Opens a live string for change in place; its access clock moves. A compressed string is
+    /// inflated here, and stays so.
     ///
     /// # Errors
     /// [`WrongType`] when the key holds another type.
@@ -317,19 +318,16 @@ impl<'k> View<'k> {
     /// Stores a string under a key, over whatever was there.
     pub fn set(&mut self, database: usize, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
         self.dirty += 1;
-        let (payload, raw) = value.into_payload();
+        let (payload, form) = value.into_payload();
         let Some(mut slot) = self.find(database, key, self.rules.touch) else {
             let mut item = Entry::new(key.bytes, payload, deadline.at());
-            item.set_flags(raw);
+            item.set_flags(form);
             item.set_access(self.rules.fresh(self.now));
             self.insert(database, key, item);
             return;
         };
         slot.changed();
-        let before = value::footprint(slot.item);
-        slot.item.set_payload(payload);
-        slot.item.set_flags(slot.item.flags() & !RAW | raw);
-        slot.resized(before);
+        slot.replace(payload, form);
         match deadline {
             Deadline::Keep => return,
             Deadline::Clear => slot.set_deadline(None),
@@ -406,7 +404,7 @@ impl<'k> View<'k> {
         };
         let mut copy = Entry::new(item.key(), payload, item.deadline());
         copy.set_access(item.access());
-        copy.set_flags(item.flags() & RAW);
+        copy.set_flags(item.flags() & FORM);
         Some(Taken(copy))
     }
 

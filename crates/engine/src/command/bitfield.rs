@@ -10,7 +10,7 @@
 //! Transcripts: `bitmap/bitfield.txt`, `bitmap/bitfield_ro.txt`.
 
 use pannier_resp::{Reply, parse_i64};
-use pannier_store::Edit;
+use pannier_store::{Edit, StrBuffer};
 use smallvec::SmallVec;
 
 use super::bitmap::{BIT_OFFSET, bit_offset, store};
@@ -241,8 +241,8 @@ fn parse(cx: &Context<'_>) -> Result<Operations, Error> {
 fn read(cx: &mut Context<'_>, operations: &[Operation]) -> Result<Done, Error> {
     let (db, key) = (cx.db(), cx.key(1));
     let value = cx.view.string(db, key)?;
-    let mut digits = itoa::Buffer::new();
-    let bytes = value.as_ref().map_or(&[][..], |value| value.as_bytes(&mut digits));
+    let mut buffer = StrBuffer::new();
+    let bytes = value.as_ref().map_or(&[][..], |value| value.as_bytes(&mut buffer));
     cx.reply.array(operations.len());
     for operation in operations {
         cx.reply.integer(operation.field.read(bytes));
@@ -275,7 +275,7 @@ struct Existing<'e> {
 
 impl Target for Existing<'_> {
     fn read(&self, field: Field) -> i64 {
-        field.read(self.edit.string().as_bytes(&mut itoa::Buffer::new()))
+        field.read(self.edit.string().as_bytes(&mut StrBuffer::new()))
     }
 
     fn write(&mut self, field: Field, value: i64) {

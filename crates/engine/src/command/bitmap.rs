@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use pannier_resp::parse_i64;
-use pannier_store::{Deadline, INLINE_MAX, Key, NewValue, View};
+use pannier_store::{Deadline, INLINE_MAX, Key, NewValue, StrBuffer, View};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -116,7 +116,7 @@ fn setbit(cx: &mut Context<'_>) -> Result<Done, Error> {
         store(&mut cx.view, db, key, bytes);
         return cx.int(0);
     };
-    let old = edit.string().as_bytes(&mut itoa::Buffer::new()).get(at).map(|byte| byte & mask != 0);
+    let old = edit.string().as_bytes(&mut StrBuffer::new()).get(at).map(|byte| byte & mask != 0);
     if old != Some(on) {
         edit.bytes(at + 1, |bytes| if on { bytes[at] |= mask } else { bytes[at] &= !mask });
     }
@@ -130,8 +130,9 @@ fn getbit(cx: &mut Context<'_>) -> Result<Done, Error> {
     let byte = match cx.view.string(db, key)? {
         None => 0,
         Some(value) => {
-            let mut digits = itoa::Buffer::new();
-            value.as_bytes(&mut digits).get((offset / 8) as usize).copied().unwrap_or(0)
+            let mut buffer = StrBuffer::new();
+            let at = (offset / 8) as usize;
+            value.head(at + 1, &mut buffer).get(at).copied().unwrap_or(0)
         }
     };
     cx.int(i64::from(byte >> (7 - offset % 8) & 1))
@@ -189,8 +190,8 @@ fn bitcount(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key) = (cx.db(), cx.key(1));
     let count = match cx.view.string(db, key)? {
         Some(value) if !part.is_backwards() => {
-            let mut digits = itoa::Buffer::new();
-            let bytes = value.as_bytes(&mut digits);
+            let mut buffer = StrBuffer::new();
+            let bytes = value.as_bytes(&mut buffer);
             part.bits(bytes.len()).map_or(0, |bits| count(bytes, bits))
         }
         _ => 0,
@@ -209,8 +210,8 @@ fn bitpos(cx: &mut Context<'_>) -> Result<Done, Error> {
     let Some(value) = cx.view.string(db, key)? else {
         return cx.int(if bit { -1 } else { 0 });
     };
-    let mut digits = itoa::Buffer::new();
-    let bytes = value.as_bytes(&mut digits);
+    let mut buffer = StrBuffer::new();
+    let bytes = value.as_bytes(&mut buffer);
     let found = match part.bits(bytes.len()) {
         None => None,
         // Without a stated end the zeros beyond the string belong to it.

@@ -146,7 +146,7 @@ fn bitop(cx: &mut Context<'_>) -> Result<Done, Error> {
         sources.push(match cx.view.string(db, key)? {
             None => Bytes::new(),
             Some(Str::Large(bytes)) => bytes.clone(),
-            Some(value) => Bytes::copy_from_slice(value.as_bytes(&mut itoa::Buffer::new())),
+            Some(value) => Bytes::from(value.to_vec()),
         });
     }
     let result = combine(operation, &sources);

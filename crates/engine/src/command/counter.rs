@@ -4,7 +4,7 @@
 //! place. INCRBYFLOAT computes as Redis does, in 80-bit floats (see `float`).
 //! Transcripts: `tests/transcripts/string`.
 
-use pannier_store::{Deadline, NewValue};
+use pannier_store::{Deadline, NewValue, StrBuffer};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -118,9 +118,9 @@ fn add(cx: &mut Context<'_>, increment: i64) -> Result<Done, Error> {
         cx.view.set(db, key, NewValue::Int(increment), Deadline::Clear);
         return cx.int(increment);
     };
-    let old = integer(edit.string().as_bytes(&mut itoa::Buffer::new()))?;
+    let old = integer(edit.string().as_bytes(&mut StrBuffer::new()))?;
     let new = old.checked_add(increment).ok_or(OVERFLOW)?;
-    edit.set(NewValue::Int(new));
+    edit.set_int(new);
     drop(edit);
     cx.int(new)
 }
@@ -130,9 +130,9 @@ fn incrbyfloat(cx: &mut Context<'_>) -> Result<Done, Error> {
     let old = match cx.view.edit(db, key)? {
         None => LongDouble::ZERO,
         Some(edit) => {
-            let mut digits = itoa::Buffer::new();
+            let mut buffer = StrBuffer::new();
             let value = edit.string();
-            LongDouble::parse(value.as_bytes(&mut digits)).ok_or(Error::NOT_FLOAT)?
+            LongDouble::parse(value.as_bytes(&mut buffer)).ok_or(Error::NOT_FLOAT)?
         }
     };
     let increment = LongDouble::parse(cx.arg(2)).ok_or(Error::NOT_FLOAT)?;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_resp::Protocol;
-use pannier_store::Str;
+use pannier_store::{Str, StrBuffer};
 use sha1::{Digest, Sha1};
 
 use super::row::{Command, Context, Done, Group, Opens, flags};
@@ -141,7 +141,7 @@ fn fold(sum: &mut Sum, data: &[u8]) {
 
 fn mix_value(sum: &mut Sum, value: &Str<'_>, volatile: bool) {
     mix(sum, &STRING_TYPE.to_be_bytes());
-    mix(sum, value.as_bytes(&mut itoa::Buffer::new()));
+    mix(sum, value.as_bytes(&mut StrBuffer::new()));
     if volatile {
         fold(sum, b"!!expire!!");
     }

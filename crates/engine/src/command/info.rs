@@ -3,13 +3,13 @@
 //! Field names are Redis's and Valkey's, because monitoring tools look for them; a field of a
 //! feature that Pannier does not have shows the value that says so (no replicas, no saves). The
 //! sections are functions over one [`Picture`], taken when the command runs. Pannier's own fields
-//! are `pannier_version`, `entries`, `maxentries` and what compression adds later.
+//! are `pannier_version`, `entries`, `maxentries`, `wheel_marks` and those of compression.
 //! Transcript: `server/info.txt`.
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
 
-use pannier_store::{DatabaseInfo, Now};
+use pannier_store::{Compression, DatabaseInfo, Now};
 
 use super::row::{Command, Context, Done, Group, Opens, categories, flags};
 use crate::args::is;
@@ -53,6 +53,7 @@ struct Picture<'a> {
     /// Bytes of tables and wheels, and the marks in the wheels.
     overhead: usize,
     wheel_marks: usize,
+    compression: Compression,
     watched_keys: usize,
     watching: usize,
     blocked: usize,
@@ -153,6 +154,7 @@ impl<'a> Picture<'a> {
             totals: engine.stats.totals([stats.hits, stats.misses, stats.expired, stats.evicted]),
             overhead: cx.view.overhead(),
             wheel_marks: cx.view.wheel_marks(),
+            compression: cx.view.compression(),
             blocked: all.iter().filter(|one| one.blocked.load(Relaxed)).count(),
             watching: all.iter().filter(|one| one.watched.load(Relaxed) > 0).count(),
             watched_keys: cx.view.watched_keys(),
@@ -263,6 +265,10 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("maxmemory_policy", config.get("maxmemory-policy").unwrap_or_default());
     lines.add("entries", engine.keyspace.totals().entries);
     lines.add("maxentries", config.maxentries);
+    lines.add("compressed_values", picture.compression.values);
+    lines.add("compressed_bytes_before", picture.compression.before);
+    lines.add("compressed_bytes_after", picture.compression.after);
+    lines.add("compression_rejected", engine.compressor.rejected());
     let ratio = facts.rss as f64 / used.max(1) as f64;
     lines.add("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
     lines.add("mem_fragmentation_bytes", facts.rss as i64 - used as i64);

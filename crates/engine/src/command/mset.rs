@@ -3,7 +3,7 @@
 //! All keys are open while the handler runs, so each of these is atomic against every other
 //! client. Transcripts: `tests/transcripts/string`.
 
-use pannier_store::{Deadline, NewValue};
+use pannier_store::Deadline;
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags, reply_string};
@@ -37,6 +37,7 @@ const MSET: Command = Command {
     flags: flags::DENYOOM | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::range(1, -1, 2, access::OW | access::UPDATE)],
+    stores: 1,
     syntax: "key value [key value ...]",
     summary: "Stores strings under several keys at once.",
     complexity: "O(N) with N the number of keys",
@@ -53,6 +54,7 @@ const MSETNX: Command = Command {
     flags: flags::DENYOOM | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::range(1, -1, 2, access::OW | access::INSERT)],
+    stores: 1,
     syntax: "key value [key value ...]",
     summary: "Stores strings under several keys if none of them exists.",
     complexity: "O(N) with N the number of keys",
@@ -68,6 +70,7 @@ const MSETEX: Command = Command {
     flags: flags::DENYOOM | flags::MOVABLE_KEYS | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::counted(1, 2, access::OW | access::UPDATE)],
+    stores: 1,
     syntax: "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT \
              unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
     summary: "Stores strings under several keys with one condition and one time to live.",
@@ -100,7 +103,8 @@ fn store(cx: &mut Context<'_>, first: usize, n: usize, deadline: Deadline) {
         if past {
             cx.view.remove(db, key);
         } else {
-            cx.view.set(db, key, NewValue::of(cx.args.get(at + 1)), deadline);
+            let value = cx.value(at + 1);
+            cx.view.set(db, key, value, deadline);
         }
     }
 }

@@ -3,8 +3,9 @@
 //! Rows are plain `const` data with `Command::DEFAULT` filling what a command does not mention, so
 //! that go-to-definition works and a contradiction is found by the test over the whole list.
 
-use pannier_resp::{Args, Reply};
-use pannier_store::{Key, Now, Str, View};
+use bytes::Bytes;
+use pannier_resp::{Args, Reply, SHARED_MIN};
+use pannier_store::{CompressedStr, Key, NewValue, Now, Str, View};
 use smallvec::SmallVec;
 
 use super::keys::KeySpec;
@@ -12,6 +13,7 @@ use crate::clients::Client;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::exec::Ahead;
 use crate::session::Session;
 
 /// The function behind a command.
@@ -235,6 +237,8 @@ pub struct Command {
     pub categories: Categories,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// How far behind each key the string stands that is stored under it as it is; 0 if none is.
+    pub stores: usize,
     /// Which shards it needs.
     pub opens: Opens,
     /// Its arguments, in the notation of the reference (without the name).
@@ -265,6 +269,7 @@ impl Command {
         flags: 0,
         categories: 0,
         keys: &[],
+        stores: 0,
         opens: Opens::Keys,
         syntax: "",
         summary: "",
@@ -353,6 +358,8 @@ pub struct Context<'a> {
     pub command: &'static Command,
     /// The arguments, the name at 0.
     pub args: Args<'a>,
+    /// Those of the arguments that were compressed before the keys were opened.
+    pub(crate) ahead: &'a Ahead,
     /// The opened keys.
     pub view: View<'a>,
     /// One of its keys whose hash is known already.
@@ -387,6 +394,14 @@ impl<'a> Context<'a> {
     /// The argument at a position.
     pub fn arg(&self, at: usize) -> &'a [u8] {
         self.args.get(at)
+    }
+
+    /// The argument at a position as a string to store; compressed, if that was worth it.
+    pub fn value(&self, at: usize) -> NewValue<'a> {
+        match self.ahead.get(at) {
+            None => NewValue::of(self.args.get(at)),
+            Some(compressed) => NewValue::Compressed(compressed),
+        }
     }
 
     /// The argument at a position as an integer.
@@ -447,6 +462,21 @@ pub(crate) fn reply_string(reply: &mut Reply, value: Str<'_>) {
         Str::Int(n) => reply.bulk_integer(n),
         Str::Bytes(bytes) => reply.bulk(bytes),
         Str::Large(bytes) => reply.shared(bytes.clone()),
+        Str::Compressed(string) => reply_compressed(reply, string),
+    }
+}
+
+/// Inflates a string into the reply.
+fn reply_compressed(reply: &mut Reply, string: CompressedStr<'_>) {
+    let len = string.len();
+    let inflated = if len < SHARED_MIN {
+        reply.bulk_with(len, |out| string.inflate_into(out, len))
+    } else {
+        let mut bytes = Vec::new();
+        string.inflate_into(&mut bytes, len).map(|()| reply.shared(Bytes::from(bytes)))
+    };
+    if inflated.is_err() {
+        reply.error("ERR the value is damaged and cannot be inflated");
     }
 }
 

@@ -4,7 +4,7 @@
 //! SET without options, the commonest write, takes a path of its own past the option parser.
 //! Transcripts: `tests/transcripts/string`.
 
-use pannier_store::{Deadline, Key, NewValue, Str};
+use pannier_store::{Deadline, Key, Str, StrBuffer};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags, reply_string};
@@ -39,6 +39,7 @@ const SET: Command = Command {
     categories: categories::STRING,
     keys: &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE | access::VARIABLE)
         .noted("reads the old value only with GET")],
+    stores: 1,
     syntax: "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds \
              | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
     summary: "Stores a string under a key, whatever it held before.",
@@ -55,6 +56,7 @@ const SETEX: Command = Command {
     flags: flags::DENYOOM | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::one(1, access::OW | access::UPDATE)],
+    stores: 2,
     syntax: "key seconds value",
     summary: "Stores a string with a time to live in seconds.",
     complexity: "O(1)",
@@ -70,6 +72,7 @@ const PSETEX: Command = Command {
     flags: flags::DENYOOM | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::one(1, access::OW | access::UPDATE)],
+    stores: 2,
     syntax: "key milliseconds value",
     summary: "Stores a string with a time to live in milliseconds.",
     complexity: "O(1)",
@@ -85,6 +88,7 @@ const SETNX: Command = Command {
     flags: flags::DENYOOM | flags::FAST | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::one(1, access::OW | access::INSERT)],
+    stores: 1,
     syntax: "key value",
     summary: "Stores a string if the key does not exist.",
     complexity: "O(1)",
@@ -100,6 +104,7 @@ const GETSET: Command = Command {
     flags: flags::DENYOOM | flags::FAST | flags::WRITE,
     categories: categories::STRING,
     keys: &[KeySpec::one(1, access::RW | access::ACCESS | access::UPDATE)],
+    stores: 1,
     syntax: "key value",
     summary: "Stores a string and returns the one it replaces.",
     complexity: "O(1)",
@@ -217,8 +222,8 @@ impl<'a> SetOptions<'a> {
 
 fn set(cx: &mut Context<'_>) -> Result<Done, Error> {
     if cx.args.len() == 3 {
-        let (db, key, value) = (cx.db(), cx.key(1), cx.arg(2));
-        cx.view.set(db, key, NewValue::of(value), Deadline::Clear);
+        let (db, key, value) = (cx.db(), cx.key(1), cx.value(2));
+        cx.view.set(db, key, value, Deadline::Clear);
         return cx.ok();
     }
     let options = SetOptions::parse(cx)?;
@@ -262,12 +267,13 @@ fn store(cx: &mut Context<'_>, key: Key<'_>, deadline: Deadline, at: usize) {
     if matches!(deadline, Deadline::At(at) if at <= cx.now.unix_ms()) {
         cx.view.expire(db, key);
     } else {
-        cx.view.set(db, key, NewValue::of(cx.args.get(at)), deadline);
+        let value = cx.value(at);
+        cx.view.set(db, key, value, deadline);
     }
 }
 
 fn equals(value: Str<'_>, expected: &[u8]) -> bool {
-    value.as_bytes(&mut itoa::Buffer::new()) == expected
+    value.len() == expected.len() && value.as_bytes(&mut StrBuffer::new()) == expected
 }
 
 fn setex(cx: &mut Context<'_>) -> Result<Done, Error> {
@@ -286,18 +292,18 @@ fn set_with_ttl(cx: &mut Context<'_>, unit: Unit) -> Result<Done, Error> {
 }
 
 fn setnx(cx: &mut Context<'_>) -> Result<Done, Error> {
-    let (db, key, value) = (cx.db(), cx.key(1), cx.arg(2));
+    let (db, key, value) = (cx.db(), cx.key(1), cx.value(2));
     if cx.view.look_to_write(db, key).is_some() {
         return cx.int(0);
     }
-    cx.view.set(db, key, NewValue::of(value), Deadline::Clear);
+    cx.view.set(db, key, value, Deadline::Clear);
     cx.int(1)
 }
 
 fn getset(cx: &mut Context<'_>) -> Result<Done, Error> {
     get(cx)?;
-    let (db, key, value) = (cx.db(), cx.key(1), cx.arg(2));
-    cx.view.set(db, key, NewValue::of(value), Deadline::Clear);
+    let (db, key, value) = (cx.db(), cx.key(1), cx.value(2));
+    cx.view.set(db, key, value, Deadline::Clear);
     Ok(Done::Replied)
 }
 

@@ -4,7 +4,7 @@
 //! string piece by piece costs amortised constant time a byte. No string may exceed
 //! `proto-max-bulk-len`. Transcripts: `tests/transcripts/string`.
 
-use pannier_store::{Deadline, NewValue};
+use pannier_store::{Deadline, NewValue, StrBuffer};
 
 use super::bitmap;
 use super::keys::{KeySpec, access};
@@ -132,9 +132,9 @@ fn getrange(cx: &mut Context<'_>) -> Result<Done, Error> {
     match cx.view.string(db, key)? {
         None => cx.reply.bulk(b""),
         Some(value) => {
-            let mut digits = itoa::Buffer::new();
-            let bytes = value.as_bytes(&mut digits);
-            cx.reply.bulk(&bytes[select(start, end, bytes.len())]);
+            let mut buffer = StrBuffer::new();
+            let part = select(start, end, value.len());
+            cx.reply.bulk(&value.head(part.end, &mut buffer)[part]);
         }
     }
     Ok(Done::Replied)

@@ -109,6 +109,22 @@ fn keys_stand_inside_the_shortest_request() {
 }
 
 #[test]
+fn what_is_stored_stands_behind_its_key_and_before_the_next() {
+    for row in rows().filter(|row| row.stores > 0) {
+        let argc = row.arity.unsigned_abs() as usize;
+        let [spec] = row.keys else { panic!("{}: one specification", row.name) };
+        let Begin::Index(first) = spec.begin else { panic!("{}: an index", row.name) };
+        let (first, step) = match spec.find {
+            Find::Range { last: 0, .. } => (first, argc),
+            Find::Range { step, .. } => (first, step as usize),
+            Find::Count { first: key, step, .. } => (first + key, step),
+        };
+        assert!(row.is(flags::WRITE) && row.stores < step, "{}: {spec:?}", row.name);
+        assert!(first + row.stores < argc, "{}: {spec:?}", row.name);
+    }
+}
+
+#[test]
 fn keys_are_read_or_changed_as_the_flags_say() {
     for row in rows() {
         for spec in row.keys {

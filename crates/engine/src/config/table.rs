@@ -168,6 +168,11 @@ parameters! {
     /// Entries that single databases may hold, as pairs of a database and a number; a number of 0
     /// lifts that database's limit, and databases that are not named keep theirs.
     db_maxentries: Vec<(usize, usize)> = "", "db-maxentries", Kind::DatabaseCounts, live;
+    /// Bytes from which a string is stored compressed, if that saves an eighth; 0 means never.
+    compression_threshold: usize = "0", "compression-threshold",
+        Kind::Memory { min: 0, max: u64::MAX }, live;
+    /// How hard compression tries, from 1 (fast) to 9.
+    compression_level: u32 = "2", "compression-level", Kind::Integer { min: 1, max: 9 }, live;
     /// How slowly LFU counters grow with accesses.
     lfu_log_factor: u32 = "10", "lfu-log-factor", INT, live;
     /// Minutes after which an LFU counter loses one; 0 means at every look.

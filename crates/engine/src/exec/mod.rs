@@ -9,12 +9,14 @@
 //! Neighbours: `gate` is the ordered list of refusals, `open` turns keys into locked shards and
 //! makes room, `settle` is the one funnel for consequences. `command` holds rows and handlers.
 
+mod compress;
 mod gate;
 mod group;
 mod open;
 mod queue;
 mod settle;
 
+pub(crate) use compress::Ahead;
 pub(crate) use open::make_room;
 
 use std::ops::Range;
@@ -175,12 +177,23 @@ fn perform(
     settle::seen(session, found.id, now);
     let command = found.command;
     let hashed = command.lone_key().map(|at| engine.keyspace.key(args.get(at)));
+    let ahead = &Ahead::of(engine, config, command, args);
     let (mut outcome, dirty, sooner) =
         match open::open(engine, config, session, command, (args, hashed), now) {
             Err(error) => return settle::refused(session, Some(found.id), &error, reply),
             Ok(view) => {
-                let mut cx =
-                    Context { engine, config, session, command, args, view, hashed, reply, now };
+                let mut cx = Context {
+                    engine,
+                    config,
+                    session,
+                    command,
+                    args,
+                    ahead,
+                    view,
+                    hashed,
+                    reply,
+                    now,
+                };
                 let outcome = (command.handler)(&mut cx);
                 (outcome, cx.view.dirty(), cx.view.sooner())
             }

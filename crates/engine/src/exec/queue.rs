@@ -8,6 +8,7 @@
 use pannier_resp::Reply;
 use pannier_store::{Now, Open, View};
 
+use super::compress::Ahead;
 use super::open::{self, Creates};
 use super::settle;
 use crate::command::row::KeyList;
@@ -50,6 +51,9 @@ fn run_opened<'a>(
     if config.maxmemory > 0 && !open::make_room(engine, config, now) && denies_oom {
         return Err(because(&Error::OOM));
     }
+    let ahead =
+        |queued: &Queued| Ahead::of(engine, config, queued.found.command, queued.args.args());
+    let aheads: Vec<Ahead> = commands.iter().map(ahead).collect();
     let mut view = open_union(engine, config, session, (commands, watches), now)?;
     for (database, key) in &watches.keys {
         // A watched key that has expired meanwhile is removed here, which raises the flag.
@@ -61,13 +65,16 @@ fn run_opened<'a>(
         return Ok(Done::Replied);
     }
     reply.array(commands.len());
-    let Some(first) = commands.first() else { return Ok(Done::Replied) };
+    let (Some(first), Some(first_ahead)) = (commands.first(), aheads.first()) else {
+        return Ok(Done::Replied);
+    };
     let (command, args) = (first.found.command, first.args.args());
-    let hashed = None;
-    let mut cx = Context { engine, config, session, command, args, view, hashed, reply, now };
+    let (hashed, ahead) = (None, first_ahead);
+    let mut cx =
+        Context { engine, config, session, command, args, ahead, view, hashed, reply, now };
     let mut all = Done::Replied;
-    for queued in commands {
-        let done = run_one(&mut cx, queued);
+    for (queued, ahead) in commands.iter().zip(&aheads) {
+        let done = run_one(&mut cx, queued, ahead);
         if done != Done::Replied {
             all = done;
         }
@@ -109,8 +116,8 @@ fn open_union<'a>(
 }
 
 /// Runs one queued command in the opened view.
-fn run_one<'a>(cx: &mut Context<'a>, queued: &'a Queued) -> Done {
-    (cx.command, cx.args) = (queued.found.command, queued.args.args());
+fn run_one<'a>(cx: &mut Context<'a>, queued: &'a Queued, ahead: &'a Ahead) -> Done {
+    (cx.command, cx.args, cx.ahead) = (queued.found.command, queued.args.args(), ahead);
     let mark = cx.reply.mark();
     let (started, dirty_before) = (cx.engine.host.mono_us(), cx.view.dirty());
     let outcome = (cx.command.handler)(cx);

@@ -1,13 +1,15 @@
 //! The sums follow every change: bytes, entries, volatile keys, deadlines.
 //!
 //! Random operations of every kind that a view offers, on one shard and on several, on strings of
-//! all sizes and on replies that still hold a large one; after each step or few, the recount.
+//! all sizes, compressed ones too, and on replies that still hold a large one; after each step or
+//! few, the recount.
 
 use bytes::Bytes;
 
 use super::{START_MS, at, keyspace, recount};
 use crate::{
-    Deadline, INLINE_MAX, Key, Keyspace, NewValue, Open, Policy, Room, Rules, Scope, Str, View,
+    Compression, Compressor, Deadline, INLINE_MAX, Key, Keyspace, NewValue, Open, Policy, Room,
+    Rules, Scope, Str, View,
 };
 
 /// A random walk over everything that changes a keyspace.
@@ -16,9 +18,15 @@ struct Walk {
     now_ms: u64,
     /// Large values that somebody still reads.
     held: Vec<Bytes>,
+    compressor: Compressor,
 }
 
 impl Walk {
+    fn new(seed: u64) -> Self {
+        let rng = fastrand::Rng::with_seed(seed);
+        Self { rng, now_ms: START_MS, held: Vec::new(), compressor: Compressor::default() }
+    }
+
     fn key(&mut self) -> Vec<u8> {
         let n = self.rng.u32(..60);
         // Names of several lengths, so that a rename changes the size of its block.
@@ -104,7 +112,7 @@ impl Walk {
             }
             8 => {
                 if let Ok(Some(mut edit)) = view.edit(from, a) {
-                    edit.set(NewValue::Int(7));
+                    edit.set_int(7);
                 }
             }
             9 => {
@@ -122,7 +130,13 @@ impl Walk {
     fn set(&mut self, view: &mut View<'_>, database: usize, key: Key<'_>) {
         let bytes = vec![b'a'; self.len()];
         let deadline = self.deadline();
-        match self.rng.u32(..4) {
+        match self.rng.u32(..6) {
+            4.. => match self.compressor.compress(&bytes, 1) {
+                Some(stored) => {
+                    view.set(database, key, NewValue::Compressed(&stored), deadline);
+                }
+                None => view.set(database, key, NewValue::of(&bytes), deadline),
+            },
             0 => view.set(database, key, NewValue::Int(self.rng.i64(..)), deadline),
             1 => view.set(database, key, NewValue::Raw(&bytes), deadline),
             2 if bytes.len() > INLINE_MAX => {
@@ -137,8 +151,7 @@ impl Walk {
 fn sums_equal_a_recount_after_any_change() {
     for (seed, shards) in [(1, 1), (2, 1), (3, 4), (4, 16)] {
         let keyspace = keyspace(shards);
-        let rng = fastrand::Rng::with_seed(seed);
-        let mut walk = Walk { rng, now_ms: START_MS, held: Vec::new() };
+        let mut walk = Walk::new(seed);
         for _ in 0..4000 {
             walk.step(&keyspace);
             recount(&keyspace);
@@ -149,11 +162,18 @@ fn sums_equal_a_recount_after_any_change() {
 #[test]
 fn sums_are_zero_again_when_all_is_flushed() {
     let keyspace = keyspace(4);
-    let mut walk = Walk { rng: fastrand::Rng::with_seed(5), now_ms: START_MS, held: Vec::new() };
+    let mut walk = Walk::new(5);
+    let mut most = 0;
     for _ in 0..3000 {
         walk.step(&keyspace);
+        let mut view = keyspace.open(Open::Nothing, at(walk.now_ms), Rules::default());
+        most = most.max(view.compression().values);
     }
+    assert!(most > 10, "{most} compressed values at once");
     drop(keyspace.open(Open::All, at(walk.now_ms), Rules::default()).flush(None));
+    let mut view = keyspace.open(Open::Nothing, at(walk.now_ms), Rules::default());
+    assert_eq!(view.compression(), Compression::default());
+    drop(view);
     recount(&keyspace);
     assert_eq!(keyspace.totals().entries, 0);
     let left = keyspace.totals().bytes;

@@ -2,17 +2,18 @@
 //!
 //! What they share is here: a keyspace on a clock that the test moves, and the recount, which
 //! works every sum out anew from the entries themselves. One file per promise: the sums
-//! (`accounting`), expiry (`expiry`), victims (`eviction`), the limits in entries (`limits`),
-//! walks (`scan`).
+//! (`accounting`), compressed values (`compression`), expiry (`expiry`), victims (`eviction`), the
+//! limits in entries (`limits`), walks (`scan`).
 
 mod accounting;
+mod compression;
 mod eviction;
 mod expiry;
 mod limits;
 mod scan;
 
-use crate::value::{ARMED, footprint};
-use crate::{Deadline, Key, Keyspace, NewValue, Now, Open, Options, Rules, View};
+use crate::value::{ARMED, COMPRESSED, footprint};
+use crate::{Compression, Deadline, Key, Keyspace, NewValue, Now, Open, Options, Rules, Str, View};
 
 /// When the tests begin, in Unix milliseconds.
 const START_MS: u64 = 1_700_000_000_000;
@@ -64,13 +65,24 @@ fn recount(keyspace: &Keyspace) {
             assert_eq!(shard.index_of_id[part.id as usize] as usize, index);
             let items = part.table.iter();
             let (mut own, mut volatile, mut deadlines) = (part.table.footprint(), 0, 0);
+            let mut compression = Compression::default();
             for item in items {
                 own += footprint(item);
                 volatile += usize::from(item.deadline().is_some());
                 deadlines += u128::from(item.deadline().unwrap_or(0));
                 let armed = item.flags() & ARMED != 0;
                 assert_eq!(armed, item.deadline().is_some(), "armed exactly while volatile");
+                if item.flags() & COMPRESSED != 0 {
+                    let value = Str::of(item).expect("a string");
+                    let (before, pannier_collections::Payload::Bytes(stored)) =
+                        (value.to_vec().len(), item.payload())
+                    else {
+                        panic!("a compressed value lies in its entry");
+                    };
+                    compression.merge(Compression { values: 1, before, after: stored.len() });
+                }
             }
+            assert_eq!(part.compression, compression, "compressed values of database {index}");
             assert_eq!(part.bytes, own as isize, "bytes of database {index}");
             assert_eq!(part.volatile, volatile, "volatile keys of database {index}");
             assert_eq!(part.deadlines, deadlines, "deadlines of database {index}");
