@@ -41,6 +41,7 @@ const EXPIRE_BUDGET: usize = 1_000;
 pub struct InProcess {
     protocol: Protocol,
     begin_unix_ms: u64,
+    compresses: bool,
 }
 
 impl InProcess {
@@ -51,7 +52,12 @@ impl InProcess {
 
     /// The engine at some moment.
     pub fn at(protocol: Protocol, begin_unix_ms: u64) -> Self {
-        Self { protocol, begin_unix_ms }
+        Self { protocol, begin_unix_ms, compresses: false }
+    }
+
+    /// The same, with every value compressed that is sent whole, also where that saves nothing.
+    pub fn compressing(self) -> Self {
+        Self { compresses: true, ..self }
     }
 }
 
@@ -66,11 +72,17 @@ impl Target for InProcess {
         let lines = file::from_arguments(directives).map_err(|e| e.to_string())?;
         let mut config = Config::default();
         config.apply(&lines).map_err(|e| e.to_string())?;
+        if self.compresses {
+            config.compression_threshold = 1;
+        }
         let (clock, hand) = Clock::virtual_at(self.begin_unix_ms);
         let down = Arc::new(AtomicBool::new(false));
         let host = Arc::new(StillHost { clock: clock.clone(), down: Arc::clone(&down) });
         let now = reading(&clock);
         let engine = Engine::new(Options { config, host, now, seed: SEED, shards: SHARDS })?;
+        if self.compresses {
+            engine.compressor().keep_all();
+        }
         let lane = engine.lane();
         let world = World { engine, clock, down, lane, lines: Vec::new(), accepted: 0 };
         let world = Rc::new(RefCell::new(world));

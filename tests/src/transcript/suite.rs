@@ -88,11 +88,19 @@ pub fn run(target: &dyn Target, files: &[PathBuf]) -> Report {
 /// # Panics
 /// A reply was not the expected one, or the target is missing in CI.
 pub fn check<T: Target>(name: &str, target: Result<T, String>) {
+    check_files(name, target, &files(&folder()));
+}
+
+/// The same with some of the transcripts.
+///
+/// # Panics
+/// A reply was not the expected one, or the target is missing in CI.
+pub fn check_files<T: Target>(name: &str, target: Result<T, String>, files: &[PathBuf]) {
     let target = match target {
         Ok(target) => target,
         Err(why) => return missing(name, &why),
     };
-    let report = run(&target, &files(&folder()));
+    let report = run(&target, files);
     let place = target.place();
     let mut summary = format!("{place}: {} files, {} steps", report.files, report.steps);
     for (why, count) in &report.skipped {
