@@ -28,9 +28,9 @@ fn json(len: usize, seed: u64) -> Vec<u8> {
         let (name, city) = (NAMES[rng.usize(..8)], CITIES[rng.usize(..5)]);
         let _ = write!(
             text,
-            "{{\"id\":{},\"user\":\"{name}\",\"email\":\"{name}{}@example.com\",\"city\":\"{city}\",\
-             \"score\":{:.3},\"active\":{},\"created\":\"2026-{:02}-{:02}T{:02}:{:02}:00Z\",\
-             \"token\":\"{:016x}\"}},",
+            "{{\"id\":{},\"user\":\"{name}\",\"email\":\"{name}{}@example.com\",\
+             \"city\":\"{city}\",\"score\":{:.3},\"active\":{},\
+             \"created\":\"2026-{:02}-{:02}T{:02}:{:02}:00Z\",\"token\":\"{:016x}\"}},",
             rng.u32(..1_000_000),
             rng.u32(..1000),
             rng.f64() * 100.0,
@@ -51,7 +51,10 @@ fn random(len: usize, seed: u64) -> Vec<u8> {
     (0..len).map(|_| rng.u8(..)).collect()
 }
 
-const KINDS: [(&str, fn(usize, u64) -> Vec<u8>); 2] = [("json", json), ("random", random)];
+/// Makes a value of a length from a seed.
+type Make = fn(usize, u64) -> Vec<u8>;
+
+const KINDS: [(&str, Make); 2] = [("json", json), ("random", random)];
 
 fn keyspace() -> Keyspace {
     Keyspace::new(Options { shards: 1, databases: 1, seed: 1, now: NOW })

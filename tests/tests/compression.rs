@@ -11,7 +11,7 @@ use pannier_tests::differential::Pair;
 use pannier_tests::random::Generator;
 use pannier_tests::target::in_process::InProcess;
 use pannier_tests::target::spawned::SpawnedTarget;
-use pannier_tests::target::{Client, Protocol, Received, Target, Value, oracle};
+use pannier_tests::target::{Client, Protocol, Received, Target, Value, encode, oracle};
 use pannier_tests::transcript::suite;
 
 /// Groups whose commands look into values, or move them.
@@ -93,5 +93,35 @@ fn compressed_values_are_counted_while_they_are_there() {
         ask(&mut *client, &["SELECT", "0"]);
         ask(&mut *client, &["FLUSHALL"]);
         assert_eq!(compressed(&mut *client), [0; 3], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_pipeline_of_long_values_is_answered_in_full_and_in_order() {
+    for target in [InProcess::new(Protocol::Resp2), InProcess::new(Protocol::Resp2).compressing()] {
+        let mut server = target.open(&[]).expect("an engine");
+        let mut client = server.connect().expect("a client");
+        // Together far more than a group of requests replies at once.
+        let values = ["first value ", "second value "].map(|text| text.repeat(8_000));
+        for (key, value) in ["a", "b"].iter().zip(&values) {
+            ask(&mut *client, &["SET", key, value]);
+        }
+        let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let requests: [Vec<Vec<u8>>; 3] =
+            [words(&["GET", "a"]), words(&["GET", "b"]), words(&["INCR", "a"])];
+        client
+            .send_raw(&requests.iter().flat_map(|one| encode(one)).collect::<Vec<_>>().repeat(20));
+        for _ in 0..20 {
+            for value in &values {
+                let Received::Value(Value::Bulk(got)) = client.receive(Duration::ZERO) else {
+                    panic!("a value");
+                };
+                assert!(got == value.as_bytes());
+            }
+            let Received::Value(Value::Error(_)) = client.receive(Duration::ZERO) else {
+                panic!("no counter");
+            };
+        }
+        assert_eq!(client.receive(Duration::ZERO), Received::Nothing);
     }
 }
