@@ -160,7 +160,8 @@ impl Engine {
         }
     }
 
-    /// Frees keys whose deadline has passed, at most `budget` in each shard.
+    /// Frees keys whose deadline has passed, looking at no more than `budget`
+    /// marks in the wheel.
     pub fn expire(&self, now: Now, budget: usize) -> Turn {
         if !self.active_expire.load(Relaxed) || self.pause.active(now.unix_ms()).is_some() {
             return Turn::default();

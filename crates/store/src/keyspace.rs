@@ -41,6 +41,8 @@ pub struct Keyspace {
     pub(crate) hasher: KeyHasher,
     /// Lower bound of the next deadline in any wheel.
     pub(crate) earliest: AtomicU64,
+    /// The shard at which the next turn of expiry begins.
+    pub(crate) expire_next: AtomicUsize,
     pub(crate) pool: Mutex<Pool>,
 }
 
@@ -62,6 +64,7 @@ impl Keyspace {
             counters: Counters::new(options.databases.clamp(1, DATABASES_MAX)),
             hasher,
             earliest: AtomicU64::new(u64::MAX),
+            expire_next: AtomicUsize::new(0),
             pool: Mutex::new(Pool::default()),
         }
     }

@@ -223,13 +223,7 @@ impl World {
     /// What a server does by itself when time has passed.
     fn tick(&mut self) {
         let now = reading(&self.clock);
-        while self.engine.next_deadline() <= now.unix_ms() {
-            let before = self.engine.next_deadline();
-            self.engine.expire(now, EXPIRE_BUDGET);
-            if self.engine.next_deadline() == before {
-                break;
-            }
-        }
+        while self.engine.expire(now, EXPIRE_BUDGET).more {}
         self.engine.tick(now);
         self.drive();
     }
