@@ -1,9 +1,10 @@
 //! Two servers, the same commands, the same bytes.
 //!
 //! A random sequence is sent to both, in bursts of different lengths because a server executes a
-//! pipeline in another way than single requests, and the bytes of each reply are compared; a decoded comparison would not see a bulk string where a status belongs. After a
-//! sequence both keyspaces are compared as well. A mismatch is shrunk by leaving commands out for
-//! as long as the servers still disagree, and printed as a transcript.
+//! pipeline in another way than single requests, and the bytes of each reply are compared; a
+//! decoded comparison would not see a bulk string where a status belongs. After a sequence both
+//! keyspaces are compared as well. A mismatch is shrunk by leaving commands out for as long as the
+//! servers still disagree, and printed as a transcript.
 //!
 //! Rules: the order of KEYS and SCAN is nobody's promise, so those are sorted; what tells a time
 //! that was set relative to now may be off by half a minute, since one clock may stand still. All

@@ -4,10 +4,10 @@
 //! Every change of an entry goes through here, because three sums must follow it: the database's
 //! volatile keys and deadlines, the bytes (`delta`, published to the global total when the lock is
 //! given back), and the wheel. A mark in the wheel is 40 bits of the key's hash, the database's
-//! identity and a one-byte stamp that the entry carries too: a mark whose stamp differs is stale. Extending a
-//! deadline therefore touches only the entry; removal touches no wheel; shortening arms one more
-//! mark under a new stamp. Stale marks are swept a few at a time once they outnumber the volatile
-//! keys, so the wheel never holds more than about twice the marks it needs.
+//! identity and a one-byte stamp that the entry carries too: a mark whose stamp differs is stale.
+//! Extending a deadline therefore touches only the entry; removal touches no wheel; shortening
+//! arms one more mark under a new stamp. Stale marks are swept a few at a time once they outnumber
+//! the volatile keys, so the wheel never holds more than about twice the marks it needs.
 //!
 //! Rules: callers hold the shard's lock (they have `&mut Shard`). Neighbours: `view` for
 //! commands, `expiry` for the wheel's turns, `eviction` for victims.

@@ -74,6 +74,12 @@ const SHELL_ONLY: &[(&str, &str)] = &[
     ("tracing-subscriber", "only the program decides where logs go"),
 ];
 
+/// Rooms below the shell that may know one of them all the same.
+const SHELL_TOO: &[(&str, &str)] = &[
+    // It is the one reader of the system's clocks.
+    ("crates/clock", "rustix"),
+];
+
 /// Checks one Cargo.toml.
 pub(super) fn check(file: &File) -> Vec<Finding> {
     let level = LEVELS.iter().find(|(folder, ..)| *folder == file.room()).map(|(.., level)| *level);
@@ -108,7 +114,7 @@ fn arrow(file: &File, level: u8, dependency: &Dependency<'_>) -> Option<Finding>
              levels only; move what is shared down, or pass it in from {folder}"
         ),
         (_, Some((.., why))) => format!("arrow to `{name}`: {why}"),
-        _ if level < SERVER_LEVEL => {
+        _ if level < SERVER_LEVEL && !SHELL_TOO.contains(&(file.room(), name)) => {
             let (_, instead) = SHELL_ONLY.iter().find(|(known, _)| *known == name)?;
             format!("`{name}` is for the shell (`server` and above): {instead}")
         }
