@@ -6,7 +6,7 @@
 export PANNIER_VENV ?= $(CURDIR)/.venv
 export PANNIER_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/pannier
 
-.PHONY: help run test check bench bench-quick fuzz docs
+.PHONY: help run test check sanitize bench bench-quick fuzz docs
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -27,6 +27,17 @@ check: ## format, lints, rules of the house, pages, dependencies
 	RUSTDOCFLAGS=-Dwarnings cargo doc -q --workspace --no-deps
 	@if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; \
 	else echo "check: cargo-deny is not installed, so dependencies were not checked"; fi
+
+# Both sanitizers need a nightly flag, which RUSTC_BOOTSTRAP lets the stable compiler take, and a
+# build of their own. PANNIER_STEPS is the percentage of their steps that the model tests do.
+SANITIZE = RUSTC_BOOTSTRAP=1 PANNIER_STEPS=$${PANNIER_STEPS:-20} cargo test -q \
+	--target x86_64-unknown-linux-gnu --tests
+
+sanitize: ## run the tests of unsafe code and of threads under AddressSanitizer and ThreadSanitizer
+	RUSTFLAGS="-Zsanitizer=address" $(SANITIZE) --target-dir target/address \
+		-p pannier-collections -p pannier-store
+	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
+		$(SANITIZE) --target-dir target/thread -p pannier-store -p pannier-engine
 
 bench: ## compare with the Redis and Valkey of this machine, and record it
 	cargo run --release -q -p pannier-benches --bin peers

@@ -7,10 +7,10 @@
 //!
 //! Rules: no operation of the table or the wheel costs more than a constant number of segments or
 //! the caller's budget, except where its header names the exception. `unsafe` is confined to
-//! `entry::block` and to the one prefetch instruction in `table`.
+//! `entry::block` and to `table` with its parts, which keep tags in the elements' own pointers.
 //!
 //! Neighbours: the crate `store` is the only user. Each structure is tested against a naive twin
-//! (`tests/` of this crate); the unsafe part also runs under AddressSanitizer and Miri.
+//! (`tests/` of this crate), and the unsafe parts with them under AddressSanitizer (`make sanitize`).
 
 mod entry;
 mod size_class;

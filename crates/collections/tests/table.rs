@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pannier_collections::{Table, Tagged};
+use pannier_collections::{Entry, NewPayload, Payload, Table, Tagged};
 use proptest::prelude::*;
 
 mod steps;
@@ -464,4 +464,86 @@ fn an_empty_table_allocates_nothing_and_prefetch_is_harmless() {
     table.prefetch(mix(1));
     table.prefetch_values(mix(1));
     assert!(table.footprint() < 256, "{}", table.footprint());
+}
+
+#[test]
+fn entries_that_move_in_memory_stay_where_they_are_found() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut table: Table<Entry<String>> = Table::new();
+    let mut model: HashMap<u64, (usize, Option<u64>)> = HashMap::new();
+    let hash_of = |entry: &Entry<String>| mix(number(entry.key()));
+    let steps = steps(400_000);
+    for step in 0..steps {
+        let rising = (step / (steps / 6).max(1)).is_multiple_of(2);
+        let key = random.u64(..20_000);
+        let (hash, name) = (mix(key), key.to_be_bytes());
+        let (len, text) = (random.usize(..200), "x".repeat(random.usize(..9)));
+        let deadline = random.bool().then(|| random.u64(..) >> random.u32(..32));
+        let found = table.find_mut(hash, |entry| entry.key() == name);
+        assert_eq!(found.is_some(), model.contains_key(&key));
+        match (found, random.u8(..10)) {
+            (Some(entry), 0..5) => {
+                let (old, at) = model[&key];
+                assert_eq!((entry_len(entry), entry.deadline()), (old, at));
+                let new = match random.u8(..3) {
+                    0 => NewPayload::Bytes(&vec![1; len][..]),
+                    1 => NewPayload::Object(text),
+                    _ => NewPayload::Int(7),
+                };
+                entry.set_payload(new);
+                entry.set_deadline(deadline);
+                entry.resize_bytes(len);
+                model.insert(key, (entry_len(entry), deadline));
+            }
+            (None, 0..9) if rising => {
+                let entry = Entry::new(&name, NewPayload::Object(text.clone()), deadline);
+                table.insert(hash, entry, hash_of);
+                model.insert(key, (text.len(), deadline));
+            }
+            (Some(_), _) if !rising => {
+                let removed = table.remove(hash, |entry| entry.key() == name, hash_of);
+                let expected = model.remove(&key);
+                assert_eq!(removed.map(|entry| (entry_len(&entry), entry.deadline())), expected);
+            }
+            _ => {}
+        }
+        assert_eq!(table.len(), model.len());
+    }
+    let mut all: Vec<u64> = table.iter().map(|entry| number(entry.key())).collect();
+    all.sort_unstable();
+    let mut expected: Vec<u64> = model.into_keys().collect();
+    expected.sort_unstable();
+    assert_eq!(all, expected);
+}
+
+fn number(key: &[u8]) -> u64 {
+    u64::from_be_bytes(key.try_into().expect("keys here are eight bytes"))
+}
+
+fn entry_len(entry: &Entry<String>) -> usize {
+    match entry.payload() {
+        Payload::Int(_) => 8,
+        Payload::Bytes(bytes) => bytes.len(),
+        Payload::Object(text) => text.len(),
+    }
+}
+
+#[test]
+fn an_element_replaced_by_hand_is_lost_to_lookups_but_not_to_the_table() {
+    // Its tag is gone; a link between buckets must not be mistaken for it, nor it for a link.
+    let mut table: Table<Entry<String>> = Table::new();
+    for key in 0..200_u64 {
+        let entry = Entry::new(&key.to_be_bytes(), NewPayload::Int(0), None);
+        table.insert(mix(key) >> 6, entry, |entry| mix(number(entry.key())) >> 6);
+    }
+    assert!(table.shape().overflow_buckets > 0);
+    for (key, entry) in table.iter_mut().enumerate() {
+        *entry = Entry::new(&(key as u64).to_be_bytes(), NewPayload::Int(1), None);
+    }
+    assert_eq!(table.iter().filter(|entry| entry.payload() == Payload::Int(1)).count(), 200);
+    for key in 0..200_u64 {
+        assert!(table.find(mix(key) >> 6, |_| true).is_none());
+    }
+    table.retain(|entry| number(entry.key()) % 2 == 0);
+    assert_eq!((table.len(), table.iter().count()), (100, 100));
 }
