@@ -10,7 +10,8 @@
 //! `entry::block` and to `table` with its parts, which keep tags in the elements' own pointers.
 //!
 //! Neighbours: the crate `store` is the only user. Each structure is tested against a naive twin
-//! (`tests/` of this crate), and the unsafe parts with them under AddressSanitizer (`make sanitize`).
+//! (`tests/` of this crate), and with them the unsafe parts under AddressSanitizer
+//! (`make sanitize`).
 
 mod entry;
 mod size_class;

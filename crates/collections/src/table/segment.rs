@@ -212,7 +212,8 @@ pub(super) const HOMES_MAX: usize = 2 * HOMES_MIN - RUNG;
 pub(super) const TAG_BITS: u32 = 16;
 const RUNG: usize = 16;
 const TAG_SHIFT: u32 = u64::BITS - TAG_BITS;
-/// Elements in two home buckets when a segment grows.
+/// Elements in two home buckets when a segment grows: 6.5 in one. At 7 a table of a million was a
+/// tenth slower to search, by its longer chains, and took 0.15 bytes an element less.
 const LOAD: usize = 13;
 /// While a split moves a bucket, it loads the elements of the bucket so many places ahead.
 const AHEAD: usize = 2;
