@@ -176,6 +176,16 @@ impl<M: Copy> Wheel<M> {
         (looked, dropped)
     }
 
+    /// Lets the next sweep begin at a waiting mark that `draw` chooses: a random list, and there
+    /// a random mark.
+    pub fn seek(&mut self, draw: u64) {
+        let place = Place::Slot((draw >> 6) as usize % LEVELS, draw as usize & 63);
+        let found = self.place_from(place).or_else(|| self.place_from(START));
+        let Some(place) = found else { return };
+        let len = self.list_mut(place).map_or(1, |list| list.len().max(1));
+        (self.sweep, self.sweep_index) = (place, (draw >> 32) as usize % len);
+    }
+
     /// Drops all marks and frees their memory; time stays.
     pub fn clear(&mut self) {
         *self = Self::new(self.time);

@@ -1,17 +1,30 @@
 //! The access clock of an entry: 32 bits that say how recently or how often it was used.
 //!
-//! Under an LFU policy the bits are Redis's: a minute stamp (16 bits) over a logarithmic counter
-//! (8 bits), so that OBJECT FREQ, `lfu-log-factor` and `lfu-decay-time` mean the same. Under every
-//! other policy they are the low 32 bits of the time in milliseconds: Redis keeps seconds, which
-//! is too coarse to rank the entries of a small, busy cache. The stamp wraps after 49 days; an
-//! entry idle for longer looks younger than it is, which costs a worse victim, never a wrong
-//! answer. Changing the policy family leaves old stamps to be misread until the next access, as
-//! in Redis.
+//! ```text
+//!  LFU policies:   | minute, 14 bits | 1024th of it, 10 bits | counter, 8 bits |
+//!  all others:     | milliseconds, 32 bits                                     |
+//! ```
+//!
+//! The counter is Redis's: eight logarithmic bits that fade by one for every `lfu-decay-time`, so
+//! that OBJECT FREQ, `lfu-log-factor` and `lfu-decay-time` mean the same. Redis keeps whole
+//! minutes beside it; the ticks of 59 ms here let an LFU policy rank by idle time as well, and
+//! minutes still begin where Redis's do. Where Redis keeps seconds for recency, milliseconds are
+//! kept, because seconds cannot rank a small cache that is read thousands of times a second.
+//!
+//! The milliseconds wrap after 49 days, the ticks after 11; an entry idle for longer looks younger
+//! than it is, which costs a worse victim, never a wrong answer. A stamp that lies ahead of the
+//! time given (another worker's clock was read later, or the clock was set back) counts as now,
+//! for up to a 32nd of the range. Changing the policy family leaves old stamps to be misread until
+//! the next access, as in Redis.
 
 use crate::Now;
 
 /// A fresh LFU entry starts here, so that it survives its first samples.
 const LFU_INITIAL: u32 = 5;
+/// Ticks of the LFU stamp in a minute.
+const MINUTE_TICKS: u64 = 1024;
+/// Ticks are kept in 24 bits.
+const TICKS_MASK: u32 = 0xff_ffff;
 
 /// How accesses are recorded; a copy of the configuration, taken once per batch.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +56,7 @@ impl Default for Rules {
 impl Rules {
     /// The stamp of an entry that was just made.
     pub(crate) fn fresh(self, now: Now) -> u32 {
-        if self.frequency { lfu(minutes(now), LFU_INITIAL) } else { now.unix_ms() as u32 }
+        if self.frequency { lfu(ticks(now), LFU_INITIAL) } else { now.unix_ms() as u32 }
     }
 
     /// The stamp after one more access.
@@ -59,7 +72,7 @@ impl Rules {
                 counter += 1;
             }
         }
-        lfu(minutes(now), counter)
+        lfu(ticks(now), counter)
     }
 
     /// The LFU counter with its decay applied, as OBJECT FREQ answers it.
@@ -68,22 +81,49 @@ impl Rules {
         if self.lfu_decay_min == 0 {
             return counter;
         }
-        let elapsed = minutes(now).wrapping_sub(stamp >> 8) & 0xffff;
-        counter.saturating_sub(elapsed / self.lfu_decay_min)
+        // The time of the access, whole minutes of which may have begun since.
+        let (now, idle) = (ticks(now), Self::idle_ticks(stamp, now));
+        let minutes = now / MINUTE_TICKS - now.saturating_sub(idle) / MINUTE_TICKS;
+        counter.saturating_sub(minutes as u32 / self.lfu_decay_min)
+    }
+
+    /// About how many uses the decayed LFU counter stands for, the one that made it included; the
+    /// error says how far it has fallen below the counter of a fresh entry.
+    pub(crate) fn uses_of(self, stamp: u32, now: Now) -> Result<u64, u32> {
+        let counter = self.frequency_of(stamp, now);
+        if counter < LFU_INITIAL {
+            return Err(LFU_INITIAL - counter);
+        }
+        let steps = u64::from(counter - LFU_INITIAL);
+        // Step `i`, counted from 0, is taken once in `i * factor + 1` uses.
+        let factor = u64::from(self.lfu_log_factor);
+        Ok(1 + steps + factor * (steps * steps.saturating_sub(1) / 2))
+    }
+
+    /// Ticks since the last access, for an LFU stamp.
+    pub(crate) fn idle_ticks(stamp: u32, now: Now) -> u64 {
+        let idle = (ticks(now) as u32).wrapping_sub(stamp >> 8) & TICKS_MASK;
+        u64::from(unless_ahead(idle, TICKS_MASK))
     }
 
     /// Milliseconds since the last access, for a recency stamp.
     pub(crate) fn idle_ms(stamp: u32, now: Now) -> u64 {
-        u64::from((now.unix_ms() as u32).wrapping_sub(stamp))
+        u64::from(unless_ahead((now.unix_ms() as u32).wrapping_sub(stamp), u32::MAX))
     }
 }
 
-const fn lfu(minutes: u32, counter: u32) -> u32 {
-    minutes << 8 | counter
+/// The idle time, or 0 where the stamp lies ahead of the present.
+const fn unless_ahead(idle: u32, range: u32) -> u32 {
+    if idle > range - range / 32 { 0 } else { idle }
 }
 
-const fn minutes(now: Now) -> u32 {
-    (now.unix_s() / 60) as u32 & 0xffff
+const fn lfu(ticks: u64, counter: u32) -> u32 {
+    (ticks as u32) << 8 | counter
+}
+
+const fn ticks(now: Now) -> u64 {
+    // In this order the product fits for 500 years.
+    now.unix_us / 1000 * MINUTE_TICKS / 60_000
 }
 
 #[cfg(test)]
@@ -125,5 +165,45 @@ mod tests {
         let stamp = rules.fresh(at(10));
         let later = Now { unix_us: 10_000_000 + 2_500_000, mono_us: 0 };
         assert_eq!(Rules::idle_ms(stamp, later), 2500);
+    }
+
+    #[test]
+    fn decay_counts_the_minutes_that_begin_not_those_that_pass() {
+        let rules = Rules { frequency: true, ..Rules::default() };
+        let stamp = rules.fresh(at(6059));
+        assert_eq!(rules.frequency_of(stamp, at(6060)), 4);
+        assert_eq!(rules.frequency_of(rules.fresh(at(6000)), at(6059)), 5);
+    }
+
+    #[test]
+    fn a_counter_stands_for_the_uses_that_led_to_it() {
+        let uses = |factor, counter| {
+            let rules = Rules { frequency: true, lfu_log_factor: factor, ..Rules::default() };
+            rules.uses_of(lfu(ticks(at(60)), counter), at(60))
+        };
+        assert_eq!([5, 6, 7, 8].map(|counter| uses(10, counter)), [1, 2, 13, 34].map(Ok));
+        assert_eq!([5, 6, 105].map(|counter| uses(0, counter)), [1, 2, 101].map(Ok));
+        assert_eq!(uses(10, 3), Err(2));
+    }
+
+    #[test]
+    fn a_stamp_from_a_later_clock_is_no_old_one() {
+        let (early, late) = (at(1_000_000), at(1_000_001));
+        assert_eq!(Rules::idle_ms(Rules::default().fresh(late), early), 0);
+        let rules = Rules { frequency: true, ..Rules::default() };
+        assert_eq!(Rules::idle_ticks(rules.fresh(late), early), 0);
+        assert_eq!(rules.frequency_of(rules.fresh(at(1_000_040)), at(1_000_000)), 5);
+        assert_eq!(Rules::idle_ticks(rules.fresh(early), late), 17);
+    }
+
+    #[test]
+    fn idle_times_are_right_for_weeks() {
+        let start = 1_700_000_000;
+        let days = |days: u64| at(start + days * 86_400);
+        let stamp = Rules::default().fresh(at(start));
+        assert_eq!(Rules::idle_ms(stamp, days(48)), 48 * 86_400_000);
+        let stamp = Rules { frequency: true, ..Rules::default() }.fresh(at(start));
+        let ticks = 11 * 24 * 60 * MINUTE_TICKS;
+        assert!(Rules::idle_ticks(stamp, days(11)).abs_diff(ticks) <= 1);
     }
 }

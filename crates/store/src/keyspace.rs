@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::counters::{Counters, Totals};
 use crate::database::Compression;
-use crate::eviction::Pool;
+use crate::eviction::Pools;
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Watcher;
 use crate::shard::{DATABASES_MAX, Shard, ShardStats};
@@ -43,7 +43,7 @@ pub struct Keyspace {
     pub(crate) earliest: AtomicU64,
     /// The shard at which the next turn of expiry begins.
     pub(crate) expire_next: AtomicUsize,
-    pub(crate) pool: Mutex<Pool>,
+    pub(crate) pools: Pools,
 }
 
 /// What a flush took out; dropping it frees the memory, which may take a while.
@@ -65,7 +65,7 @@ impl Keyspace {
             hasher,
             earliest: AtomicU64::new(u64::MAX),
             expire_next: AtomicUsize::new(0),
-            pool: Mutex::new(Pool::default()),
+            pools: Pools::new(options.seed),
         }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Rules: nothing here knows a protocol, a session or a user; time arrives as [`Now`]; random
 //! numbers come from generators seeded at construction. Locks are taken in ascending shard order;
-//! the eviction pool's lock is taken before any shard's, and never while one is held.
+//! an eviction pool's lock is taken before any shard's, and never while one is held.
 //!
 //! Neighbours: `collections` below holds the structures; `engine` above holds the commands.
 

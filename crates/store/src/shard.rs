@@ -25,8 +25,6 @@ use crate::{Now, Rules};
 const STALE_SLACK: usize = 64;
 /// Marks looked at by one step of the sweep.
 const SWEEP_STEP: usize = 8;
-/// Tables are sampled this many times for a volatile key before the shard is walked.
-const VOLATILE_TRIES: usize = 64;
 
 /// What a shard has counted since the start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -417,23 +415,10 @@ impl Shard {
         })
     }
 
-    /// A random entry of a database; with `volatile`, one that has a deadline.
-    pub(crate) fn sample(&mut self, database: usize, volatile: bool) -> Option<&Item> {
+    /// A random entry of a database.
+    pub(crate) fn sample(&mut self, database: usize) -> Option<&Item> {
         let part = self.databases.get(database)?;
         let rng = &mut self.rng;
-        if !volatile {
-            return part.table.random(|| rng.u64(..));
-        }
-        if part.volatile == 0 {
-            return None;
-        }
-        for _ in 0..VOLATILE_TRIES {
-            let item = part.table.random(|| rng.u64(..))?;
-            if item.deadline().is_some() {
-                return Some(item);
-            }
-        }
-        let skip = rng.usize(..part.volatile);
-        part.table.iter().filter(|item| item.deadline().is_some()).nth(skip)
+        part.table.random(|| rng.u64(..))
     }
 }

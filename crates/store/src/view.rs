@@ -442,7 +442,7 @@ impl<'k> View<'k> {
         (0..shards).find_map(|step| {
             self.with_shard((start + step) % shards, |shard| {
                 for _ in 0..RANDOM_TRIES {
-                    let item = shard.sample(database, false)?;
+                    let item = shard.sample(database)?;
                     let bytes = item.key().to_vec();
                     if item.deadline().is_none_or(|deadline| deadline > now_ms) {
                         return Some(bytes);

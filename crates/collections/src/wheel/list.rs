@@ -76,6 +76,10 @@ impl<E: Copy> List<E> {
         self.last.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.full.len() * CHUNK + self.last.len()
+    }
+
     /// Bytes allocated by the list. O(1).
     pub(super) fn footprint(&self) -> usize {
         self.full.len() * allocated(CHUNK * size_of::<E>())

@@ -1,28 +1,33 @@
-//! Making room: choosing victims by sampling, with a pool of candidates kept between rounds.
+//! Making room: choosing victims by sampling, with pools of candidates kept between rounds.
 //!
-//! Before a write, the caller asks for room in bytes or in entries. Each victim is the worst of a
-//! few random entries and of the good candidates that earlier rounds left in the pool; the pool
-//! is what brings sampling close to the exact order (Redis 3.0's finding). Limits are global
-//! although shards are local: a round samples one shard, chosen at random, which is fair because
-//! keys are spread over shards by hash; within it the database is chosen by its share of the keys.
+//! Before a write, the caller asks for room in bytes or in entries. Each victim is the best of a
+//! few random entries (`sample`) and of the good candidates that earlier rounds left in the pool
+//! (`pool`). A candidate that was used since it was seen is passed over, which is worth as much
+//! as three more samples. Limits are global although shards are local: a round samples one shard,
+//! chosen at random, which is fair because keys are spread over shards by hash; within it a
+//! database is chosen by its share of the keys.
 //!
-//! A policy is a score, one file each; `random` needs none. Rules: the pool's lock is taken
-//! before a shard's and no shard's lock may be held on entry. A candidate is a hash, not a
-//! pointer: it may be gone when its turn comes, and then the next one is taken.
+//! A policy is a score, one file each; `random` draws one. Rules: a pool's lock is taken before a
+//! shard's and no shard's lock may be held on entry. A candidate is a hash, not a pointer: it may
+//! be gone when its turn comes, and then the next one is taken.
+//! Neighbours: `engine::exec::open` asks; tests: `tests/eviction.rs`, and hit ratios in the
+//! package `benches`, gathered in `docs/ideas/eviction.md`.
 
 mod lfu;
 mod lru;
+mod pool;
+mod sample;
 mod ttl;
 
 use std::sync::atomic::Ordering::Relaxed;
 
+pub(crate) use self::pool::Pools;
+use self::pool::{Candidate, Pool};
 use crate::keyspace::Keyspace;
 use crate::value::Item;
 use crate::{Now, Rules};
 
-/// Candidates kept between rounds (Redis's EVPOOL_SIZE).
-const POOL_LEN: usize = 16;
-/// Rounds without any candidate after which there is nothing to evict.
+/// Rounds without any victim after which there is nothing to evict.
 const EMPTY_ROUNDS_MAX: usize = 8;
 
 /// `maxmemory-policy`.
@@ -61,7 +66,13 @@ impl Policy {
         matches!(self, Self::AllKeysLfu | Self::VolatileLfu)
     }
 
-    /// How good a victim an entry is; higher is better.
+    /// Whether all entries are equally good victims.
+    const fn random(self) -> bool {
+        matches!(self, Self::AllKeysRandom | Self::VolatileRandom)
+    }
+
+    /// How good a victim an entry is; higher is better. It may grow while the entry rests, and
+    /// falls when it is used.
     fn score(self, item: &Item, now: Now, rules: Rules) -> u64 {
         match self {
             Self::AllKeysLru | Self::VolatileLru => lru::score(item, now),
@@ -92,60 +103,17 @@ pub struct Room {
     pub rules: Rules,
 }
 
-/// A good victim seen in some round.
-#[derive(Clone, Copy)]
-struct Candidate {
-    score: u64,
-    hash: u64,
-    /// The database's identity, which SWAPDB does not change.
-    database: u32,
-}
-
-/// The candidates, worst first; at most [`POOL_LEN`].
-#[derive(Default)]
-pub(crate) struct Pool {
-    candidates: Vec<Candidate>,
-    policy: Policy,
-}
-
-impl Pool {
-    fn offer(&mut self, candidate: Candidate) {
-        let same =
-            |held: &Candidate| held.hash == candidate.hash && held.database == candidate.database;
-        self.candidates.retain(|held| !same(held));
-        let at = self.candidates.partition_point(|held| held.score < candidate.score);
-        if self.candidates.len() == POOL_LEN {
-            if at == 0 {
-                return;
-            }
-            self.candidates.remove(0);
-            self.candidates.insert(at - 1, candidate);
-        } else {
-            self.candidates.insert(at, candidate);
-        }
-    }
-}
-
 impl Keyspace {
     /// Evicts one entry; false when there is none that the policy allows.
     pub fn evict(&self, scope: Scope, room: Room, now: Now) -> bool {
-        let pool = &mut *self.pool.lock();
-        if pool.policy != room.policy {
-            pool.candidates.clear();
-            pool.policy = room.policy;
-        }
-        let pooled = matches!(scope, Scope::Keyspace)
-            && !matches!(room.policy, Policy::AllKeysRandom | Policy::VolatileRandom);
+        let pool = &mut *self.pools.lock(room.policy, scope);
         for _ in 0..EMPTY_ROUNDS_MAX {
-            let mut round = Pool::default();
-            let seen = if pooled {
-                self.sample(scope, room, now, pool)
-            } else {
-                self.sample(scope, room, now, &mut round)
-            };
-            let candidates = if pooled { &mut pool.candidates } else { &mut round.candidates };
-            while let Some(victim) = candidates.pop() {
-                if self.evict_candidate(victim, room.policy.volatile()) {
+            if room.policy.random() {
+                pool.clear();
+            }
+            let seen = self.sample(scope, room, now, pool);
+            while let Some(victim) = pool.take() {
+                if self.evict_candidate(victim, scope, room, now) {
                     return true;
                 }
             }
@@ -159,39 +127,41 @@ impl Keyspace {
     /// Offers one shard's samples to the pool; false when no shard has any.
     fn sample(&self, scope: Scope, room: Room, now: Now, pool: &mut Pool) -> bool {
         let volatile = room.policy.volatile();
-        let start = self.shards[0].lock().rng.usize(..self.shards.len());
-        for step in 0..self.shards.len() {
+        let (only, wanted) = match scope {
+            Scope::Database(index) => (Some(index), room.samples.max(1)),
+            Scope::Keyspace => (None, room.samples.max(1)),
+        };
+        let wanted = if room.policy.random() { 1 } else { wanted };
+        let start = pool.rng.usize(..self.shards.len());
+        (0..self.shards.len()).any(|step| {
             let mut shard = self.shards[(start + step) % self.shards.len()].lock();
-            let mut seen = false;
-            for _ in 0..room.samples.max(1) {
-                let index = match scope {
-                    Scope::Database(index) => Some(index),
-                    Scope::Keyspace => shard.random_database(volatile),
+            let seen = shard.sample_many(only, volatile, wanted, |database, item| {
+                let score = match room.policy {
+                    Policy::AllKeysRandom | Policy::VolatileRandom => pool.rng.u64(..),
+                    policy => policy.score(item, now, room.rules),
                 };
-                let Some(index) = index else { break };
-                let Some(id) = shard.databases.get(index).map(|part| part.id) else { break };
-                let hasher = shard.hasher.clone();
-                let Some(item) = shard.sample(index, volatile) else { break };
-                let score = room.policy.score(item, now, room.rules);
-                let hash = hasher.hash(item.key());
-                pool.offer(Candidate { score, hash, database: id });
-                seen = true;
-            }
-            if seen {
-                return true;
-            }
-        }
-        false
+                pool.offer(score, database, || self.hasher.hash(item.key()));
+            });
+            self.publish(&mut shard);
+            seen
+        })
     }
 
-    fn evict_candidate(&self, victim: Candidate, volatile: bool) -> bool {
+    /// Evicts a candidate, unless it is gone, may not go any more, or was used meanwhile.
+    fn evict_candidate(&self, victim: Candidate, scope: Scope, room: Room, now: Now) -> bool {
         let mut shard = self.shards[self.shard_of(victim.hash)].lock();
         let Some(index) = shard.index_of_id.get(victim.database as usize).copied() else {
             return false;
         };
-        let hasher = shard.hasher.clone();
-        let removed = shard.remove_where(&self.counters, index as usize, victim.hash, |item| {
-            hasher.hash(item.key()) == victim.hash && (!volatile || item.deadline().is_some())
+        let index = index as usize;
+        if scope != Scope::Keyspace && scope != Scope::Database(index) {
+            return false;
+        }
+        let removed = shard.remove_where(&self.counters, index, victim.hash, |item| {
+            self.hasher.hash(item.key()) == victim.hash
+                && (!room.policy.volatile() || item.deadline().is_some())
+                && (room.policy.random()
+                    || room.policy.score(item, now, room.rules) >= victim.score)
         });
         if removed.is_some() {
             shard.stats.evicted += 1;
