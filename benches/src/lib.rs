@@ -8,6 +8,12 @@
 //!
 //! Rules: no clock, no allocation beyond what is returned. The neighbours are `benches/peers`
 //! (whole servers, over sockets) and `benches/benches` (criterion, one structure at a time).
+//! `trace` and `simulate` are what both need for hit ratios: requests drawn from a seed, and what
+//! exact policies make of them; `cache` is a keyspace used as a cache, without a server.
+
+pub mod cache;
+pub mod simulate;
+pub mod trace;
 
 /// Bytes of a key made by [`key`].
 pub const KEY_LEN: usize = 24;
