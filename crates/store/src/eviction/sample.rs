@@ -83,7 +83,7 @@ impl Shard {
     }
 
     /// The same from the wheel's marks, for keys with a deadline; answers how many it showed.
-    fn sample_marks(
+    pub(crate) fn sample_marks(
         &mut self,
         only: Option<usize>,
         wanted: usize,

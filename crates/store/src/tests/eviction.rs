@@ -1,6 +1,7 @@
 //! The eviction policies do what their names say.
 
 use super::{START_MS, at, exists, keyspace, recount, set, with};
+use crate::value::Item;
 use crate::{Deadline, Keyspace, NewValue, Open, Policy, Room, Rules, Scope};
 
 const POLICIES: [Policy; 8] = [
@@ -160,5 +161,89 @@ fn one_database_is_the_whole_scope_when_it_is_named() {
         assert!(!keyspace.evict(Scope::Database(1), room(policy, 5), at(START_MS)));
         assert_eq!([0, 1, 2].map(|database| keyspace.len(database)), [100, 0, 100]);
         recount(&keyspace);
+    }
+}
+
+#[test]
+fn what_was_used_since_it_was_seen_is_passed_over() {
+    let keyspace = keyspace(1);
+    for n in 0..20 {
+        set(&keyspace, &key(n), None, START_MS + u64::from(n));
+    }
+    // One round sees all, and leaves the oldest in the pool.
+    let room = room(Policy::AllKeysLru, 500);
+    assert!(keyspace.evict(Scope::Keyspace, room, at(START_MS + 100)));
+    assert!(!exists(&keyspace, &key(0), START_MS + 100));
+    let read = |n| {
+        let now_ms = START_MS + 200;
+        with(&keyspace, &key(n), now_ms, |view, key| view.read(0, key).is_some())
+    };
+    assert!((1..5).all(read));
+    let few = Room { samples: 1, ..room };
+    assert!(keyspace.evict(Scope::Keyspace, few, at(START_MS + 201)));
+    assert!((1..5).all(|n| exists(&keyspace, &key(n), START_MS + 201)));
+    assert!(!exists(&keyspace, &key(5), START_MS + 201), "the oldest that was not used");
+}
+
+#[test]
+fn lfu_lets_go_of_what_was_popular_once() {
+    let keyspace = keyspace(1);
+    let room = room(Policy::AllKeysLfu, 64);
+    let touch = |n: u32, now_ms: u64, times: usize| {
+        let name = key(n);
+        let name = keyspace.key(&name);
+        let mut view = keyspace.open(Open::Keys(&[name]), at(now_ms), room.rules);
+        if !view.contains(0, name) {
+            view.set(0, name, NewValue::of(b"v"), Deadline::Clear);
+        }
+        (0..times).for_each(|_| assert!(view.read(0, name).is_some()));
+    };
+    // Three uses long ago, against one a moment ago; no minute has passed.
+    (0..8).for_each(|n| touch(n, START_MS, 2));
+    (8..16).for_each(|n| touch(n, START_MS + 20_000, 0));
+    for _ in 0..8 {
+        assert!(keyspace.evict(Scope::Keyspace, room, at(START_MS + 20_100)));
+    }
+    assert!((8..16).all(|n| exists(&keyspace, &key(n), START_MS + 20_100)));
+}
+
+#[test]
+fn a_rare_volatile_key_is_found_without_a_walk_over_the_others() {
+    let keyspace = keyspace(1);
+    for n in 0..50_000 {
+        set(&keyspace, &key(n), None, START_MS);
+    }
+    let deadlines = [1_000, 90_000, 5_000_000, 100_000_000_000];
+    for (n, after) in (0..).zip(deadlines) {
+        set(&keyspace, &key(n), Some(START_MS + after), START_MS);
+    }
+    let mut seen = [0; 4];
+    let mut shard = keyspace.shards[0].lock();
+    for _ in 0..1000 {
+        let shown = shard.sample_marks(Some(0), 5, &mut |_, item: &Item| {
+            let deadline = item.deadline().map(|at| at - START_MS);
+            let at = deadlines.iter().position(|after| Some(*after) == deadline);
+            seen[at.expect("one of the four")] += 1;
+        });
+        assert!(shown >= 5, "40 looks showed {shown}");
+    }
+    assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
+}
+
+#[test]
+fn shards_share_the_limit_by_what_they_hold() {
+    for shards in [1, 16] {
+        let keyspace = keyspace(shards);
+        for n in 0..16_000 {
+            set(&keyspace, &key(n), None, START_MS + u64::from(n) / 10);
+        }
+        let room = room(Policy::AllKeysLru, 5);
+        let newer: Vec<u32> = (8_000..16_000).collect();
+        let left = left(&keyspace, room, 8_000, START_MS + 2_000, &newer);
+        assert!(left > 7_300, "{shards} shards: {left} of the newer half are left");
+        for shard in &keyspace.shards {
+            let held = shard.lock().databases[0].table.len() * shards;
+            assert!((7_000..9_000).contains(&held), "{held}");
+        }
     }
 }
