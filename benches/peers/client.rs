@@ -80,6 +80,19 @@ impl Client {
         Ok(())
     }
 
+    /// Sends the requests that `build` writes, as one, and hands `count` replies over in order.
+    pub(crate) fn pipeline(
+        &mut self,
+        build: impl FnOnce(&mut Vec<u8>),
+        count: usize,
+        mut each: impl FnMut(usize, &Reply) -> Result<()>,
+    ) -> Result<()> {
+        self.output.clear();
+        build(&mut self.output);
+        self.stream.write_all(&self.output).context("the server does not take the requests")?;
+        (0..count).try_for_each(|index| each(index, &self.reply()?))
+    }
+
     /// The number that DBSIZE answers.
     pub(crate) fn dbsize(&mut self) -> Result<u64> {
         let reply = self.call(&["DBSIZE"])?.to_string();
@@ -116,6 +129,18 @@ pub(crate) fn encode<A: AsRef<[u8]>>(output: &mut Vec<u8>, request: &[A]) {
 }
 
 impl Reply {
+    /// The bytes of a string; `None` when it is the null reply or anything else.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            OwnedFrame::SimpleString(bytes) | OwnedFrame::BulkString(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.0, OwnedFrame::Null)
+    }
+
     pub(crate) fn is_error(&self) -> bool {
         matches!(self.0, OwnedFrame::Error(_))
     }

@@ -28,6 +28,7 @@ pub(crate) struct Definitions {
     pub(crate) memory: Vec<Memory>,
     pub(crate) empty: Option<Empty>,
     pub(crate) storm: Option<Storm>,
+    pub(crate) hits: Option<Hits>,
 }
 
 /// A server to compare.
@@ -143,6 +144,37 @@ pub(crate) struct Storm {
     pub(crate) target_max_ms: f64,
 }
 
+/// Hit ratios of the traces, and writes at the limit; see `hits.toml`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hits {
+    pub(crate) maxmemory: String,
+    pub(crate) quick_maxmemory: String,
+    /// The quick run takes traces of such a part.
+    pub(crate) quick_part: usize,
+    /// Requests under way together.
+    pub(crate) batch: usize,
+    /// Limits in entries at which the subject's LRU is held against an exact one.
+    pub(crate) entries: Vec<usize>,
+    /// How far it may be from it.
+    pub(crate) distance_max: f64,
+    /// Least hit ratios, by trace.
+    pub(crate) target: Vec<HitTarget>,
+    /// Writes of which the latency is taken at the limit, one after the other.
+    pub(crate) writes: usize,
+    /// One in a hundred of them is so large in the second such row.
+    pub(crate) large_value_bytes: usize,
+}
+
+/// The least hit ratios of the subject on a trace.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HitTarget {
+    pub(crate) trace: String,
+    pub(crate) lru: f64,
+    pub(crate) lfu: f64,
+}
+
 impl Definitions {
     /// Reads every `*.toml` of `folder`.
     pub(crate) fn load(folder: &Path) -> Result<Self> {
@@ -172,6 +204,7 @@ impl Definitions {
         self.memory.extend(other.memory);
         self.empty = other.empty.or(self.empty.take());
         self.storm = other.storm.or(self.storm.take());
+        self.hits = other.hits.or(self.hits.take());
     }
 
     fn check(&self) -> Result<()> {

@@ -6,9 +6,9 @@
 //!
 //! What is measured, on whom and with which targets are definitions (`benches/definitions`,
 //! `definition`); this program finds and starts the servers (`peer`), pins them (`cpu`), measures
-//! speed (`workload`, by `load`), memory (`memory`) and the storm (`storm`), and shows what came
-//! out (`result` by `report` and `record`). How, and what the figures mean, is in
-//! `benches/README.md`.
+//! speed (`workload`, by `load`), memory (`memory`), the storm (`storm`), hit ratios (`hits`) and
+//! writes at the limit (`limit`), and shows what came out (`result` by `report` and `record`).
+//! How, and what the figures mean, is in `benches/README.md`.
 //!
 //! The rules: no figure without a checked result, no server left running, no peer preferred: all
 //! get the same requests in turn, from the same core, to the same core. It looks for programs and
@@ -17,6 +17,8 @@
 mod client;
 mod cpu;
 mod definition;
+mod hits;
+mod limit;
 mod load;
 mod machine;
 mod memory;
@@ -74,6 +76,8 @@ fn main() -> Result<()> {
     let mut tables = workload::measure(&mut run);
     tables.push(memory::measure(&mut run));
     tables.extend(storm::measure(&mut run));
+    tables.extend(hits::measure(&mut run));
+    tables.extend(limit::measure(&mut run));
 
     let field = run.field();
     println!("{}", report::render(&machine, &field, &tables, &run.notes)?);

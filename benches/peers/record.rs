@@ -47,6 +47,7 @@ fn line(table: &Table, row: &Row, field: &Field, index: usize) -> [String; 12] {
         None => String::new(),
         Some(Target::Ratio(most)) => format!("ratio <= {most}"),
         Some(Target::AtMost(most)) => format!("<= {most}"),
+        Some(Target::AtLeast(least)) => format!(">= {least}"),
         Some(Target::AsBest) => "<= best".into(),
     };
     let reached = row.reached(field).filter(|_| peer.subject).map(|yes| yes.to_string());

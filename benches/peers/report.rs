@@ -55,6 +55,7 @@ fn verdict(row: &Row, field: &Field) -> [String; 3] {
         None => "-".into(),
         Some(Target::Ratio(most)) => format!("<= {most:.2} x"),
         Some(Target::AtMost(most)) => format!("<= {most} {}", row.unit),
+        Some(Target::AtLeast(least)) => format!(">= {least} {}", row.unit),
         Some(Target::AsBest) => "as the best".into(),
     };
     let reached = match row.reached(field) {

@@ -32,6 +32,8 @@ pub(crate) enum Target {
     Ratio(f64),
     /// At most so much, in the row's unit.
     AtMost(f64),
+    /// At least so much, in the row's unit.
+    AtLeast(f64),
     /// No worse than the best peer's.
     AsBest,
 }
@@ -116,6 +118,7 @@ impl Row {
         Some(match self.target? {
             Target::Ratio(most) => self.ratio(field, subject)? <= most,
             Target::AtMost(most) => mine <= most,
+            Target::AtLeast(least) => mine >= least,
             Target::AsBest => mine <= self.best_of_others(field)?,
         })
     }
@@ -179,6 +182,8 @@ mod tests {
         assert_eq!(row(&[1.1], Target::Ratio(0.5)).reached(&field()), Some(false));
         assert_eq!(row(&[2.0], Target::AsBest).reached(&field()), Some(true));
         assert_eq!(row(&[2.0], Target::AtMost(1.9)).reached(&field()), Some(false));
+        assert_eq!(row(&[2.0], Target::AtLeast(2.0)).reached(&field()), Some(true));
+        assert_eq!(row(&[1.9], Target::AtLeast(2.0)).reached(&field()), Some(false));
         assert_eq!(row(&[], Target::AtMost(1.9)).reached(&field()), None);
     }
 }

@@ -82,7 +82,7 @@ impl Cache {
     pub fn hit_ratio(&mut self, trace: &[u32], step_us: u64) -> f64 {
         let mut hits = 0_u64;
         for (at, number) in trace.iter().enumerate() {
-            let key = crate::key(u64::from(*number));
+            let key = key(*number);
             let value = value(*number);
             self.now.unix_us = START_US + at as u64 * step_us;
             self.now.mono_us = self.now.unix_us;
@@ -96,10 +96,21 @@ impl Cache {
     }
 }
 
-/// The value of a key: 64 bytes that no other key of a trace has.
+/// The key of that number in a trace: 16 bytes, as redis-benchmark has them.
+pub fn key(number: u32) -> [u8; 16] {
+    let mut key = *b"key:000000000000";
+    let mut rest = number;
+    for digit in key[4..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    key
+}
+
+/// The value of that key: 64 bytes that no other key of a trace has.
 pub fn value(number: u32) -> [u8; 64] {
     let mut value = [b'v'; 64];
-    value[..24].copy_from_slice(&crate::key(u64::from(number)));
+    value[..16].copy_from_slice(&key(number));
     value
 }
 

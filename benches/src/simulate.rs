@@ -184,7 +184,9 @@ pub fn w_tinylfu(trace: &[u32], capacity: usize) -> f64 {
                 put(&mut places, &mut lists, key, Segment::Protected);
                 if lists[Segment::Protected as usize].len() > protected_max {
                     let demoted = lists[Segment::Protected as usize].first().copied();
-                    demoted.map(|(_, key)| put(&mut places, &mut lists, key, Segment::Probation));
+                    if let Some((_, key)) = demoted {
+                        put(&mut places, &mut lists, key, Segment::Probation);
+                    }
                 }
             }
             Segment::Absent => {

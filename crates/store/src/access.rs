@@ -1,17 +1,17 @@
 //! The access clock of an entry: 32 bits that say how recently or how often it was used.
 //!
 //! ```text
-//!  LFU policies:   | minute, 14 bits | 1024th of it, 10 bits | counter, 8 bits |
+//!  LFU policies:   | minute, 13 bits | 2048th of it, 11 bits | counter, 8 bits |
 //!  all others:     | milliseconds, 32 bits                                     |
 //! ```
 //!
 //! The counter is Redis's: eight logarithmic bits that fade by one for every `lfu-decay-time`, so
 //! that OBJECT FREQ, `lfu-log-factor` and `lfu-decay-time` mean the same. Redis keeps whole
-//! minutes beside it; the ticks of 59 ms here let an LFU policy rank by idle time as well, and
+//! minutes beside it; the ticks of 29 ms here let an LFU policy rank by idle time as well, and
 //! minutes still begin where Redis's do. Where Redis keeps seconds for recency, milliseconds are
 //! kept, because seconds cannot rank a small cache that is read thousands of times a second.
 //!
-//! The milliseconds wrap after 49 days, the ticks after 11; an entry idle for longer looks younger
+//! The milliseconds wrap after 49 days, the ticks after 5; an entry idle for longer looks younger
 //! than it is, which costs a worse victim, never a wrong answer. A stamp that lies ahead of the
 //! time given (another worker's clock was read later, or the clock was set back) counts as now,
 //! for up to a 32nd of the range. Changing the policy family leaves old stamps to be misread until
@@ -22,7 +22,7 @@ use crate::Now;
 /// A fresh LFU entry starts here, so that it survives its first samples.
 const LFU_INITIAL: u32 = 5;
 /// Ticks of the LFU stamp in a minute.
-const MINUTE_TICKS: u64 = 1024;
+const MINUTE_TICKS: u64 = 2048;
 /// Ticks are kept in 24 bits.
 const TICKS_MASK: u32 = 0xff_ffff;
 
@@ -193,7 +193,7 @@ mod tests {
         let rules = Rules { frequency: true, ..Rules::default() };
         assert_eq!(Rules::idle_ticks(rules.fresh(late), early), 0);
         assert_eq!(rules.frequency_of(rules.fresh(at(1_000_040)), at(1_000_000)), 5);
-        assert_eq!(Rules::idle_ticks(rules.fresh(early), late), 17);
+        assert_eq!(Rules::idle_ticks(rules.fresh(early), late), 34);
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         let stamp = Rules::default().fresh(at(start));
         assert_eq!(Rules::idle_ms(stamp, days(48)), 48 * 86_400_000);
         let stamp = Rules { frequency: true, ..Rules::default() }.fresh(at(start));
-        let ticks = 11 * 24 * 60 * MINUTE_TICKS;
-        assert!(Rules::idle_ticks(stamp, days(11)).abs_diff(ticks) <= 1);
+        let ticks = 5 * 24 * 60 * MINUTE_TICKS;
+        assert!(Rules::idle_ticks(stamp, days(5)).abs_diff(ticks) <= 1);
     }
 }

@@ -16,11 +16,12 @@
 use crate::value::Item;
 use crate::{Now, Rules};
 
-/// Idle time is scaled so that its quotient by the largest weight is not 0.
+/// Idle time is scaled so that its quotient by a large number of uses is not 0.
 const SCALE_BITS: u32 = 32;
 
 pub(super) fn score(item: &Item, now: Now, rules: Rules) -> u64 {
-    let idle = (Rules::idle_ticks(item.access(), now) + 1) << SCALE_BITS;
+    // What was used in the present tick has been idle for half of one.
+    let idle = (2 * Rules::idle_ticks(item.access(), now) + 1) << SCALE_BITS;
     match rules.uses_of(item.access(), now) {
         Ok(uses) => idle / (2 * uses - 1),
         Err(decayed) => idle << decayed,
