@@ -104,7 +104,11 @@ fn distance_rows(run: &mut Run, hits: &Hits, trace: Trace, requests: &[u32]) -> 
         return Vec::new();
     };
     let mut rows = Vec::new();
-    for entries in &hits.entries {
+    // A short trace does not fill the largest.
+    let fits =
+        |entries: &&usize| !run.quick || **entries * hits.quick_part < Size::FULL.universe / 10;
+    let sizes: Vec<_> = hits.entries.iter().filter(fits).collect();
+    for entries in sizes {
         eprintln!("hit ratio: {}, allkeys-lru at {entries} entries", trace.name());
         let limit = entries.to_string();
         let settings = ["maxentries", &limit, "maxmemory-policy", "allkeys-lru"];
