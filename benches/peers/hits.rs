@@ -54,7 +54,7 @@ fn ratio_rows(run: &mut Run, hits: &Hits, trace: Trace, requests: &[u32]) -> Vec
         let (ratio, held) = measure_peers(run, hits, trace, requests, &settings);
         let target = hits.target.iter().find(|target| target.trace == trace.name());
         let target = target.map(|target| if lru { target.lru } else { target.lfu });
-        let row = Row::new(format!("{}, {policy}", trace.name()), "", ratio).more_is_better();
+        let row = Row::new(format!("{}, {policy}", trace.name()), "share", ratio).more_is_better();
         rows.push(row.target(target.filter(|_| !run.quick).map(Target::AtLeast)));
         let exact: &[(&str, Simulate)] = if lru {
             &[("exact LRU", simulate::lru), ("Belady", simulate::belady)]
@@ -66,7 +66,7 @@ fn ratio_rows(run: &mut Run, hits: &Hits, trace: Trace, requests: &[u32]) -> Vec
                 samples: cell.samples.iter().map(|n| simulate(requests, *n as usize)).collect(),
             });
             let name = format!("{}, {name} of as many entries", trace.name());
-            rows.push(Row::new(name, "", cells.collect()).more_is_better());
+            rows.push(Row::new(name, "share", cells.collect()).more_is_better());
         }
         let name = format!("{}, {policy}: entries held", trace.name());
         rows.push(Row::new(name, "entries", held).more_is_better());
@@ -122,9 +122,9 @@ fn distance_rows(run: &mut Run, hits: &Hits, trace: Trace, requests: &[u32]) -> 
             Err(why) => run.left_out(subject, &format!("{entries} entries"), why),
         }
         let name = format!("{}, {entries} entries", trace.name());
-        rows.push(Row::new(&name, "", ratio).more_is_better());
+        rows.push(Row::new(&name, "share", ratio).more_is_better());
         let target = Some(Target::AtMost(hits.distance_max));
-        rows.push(Row::new(format!("{name}: from exact LRU"), "", distance).target(target));
+        rows.push(Row::new(format!("{name}: from exact LRU"), "share", distance).target(target));
     }
     rows
 }

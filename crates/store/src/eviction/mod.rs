@@ -127,18 +127,23 @@ impl Keyspace {
     /// Offers one shard's samples to the pool; false when no shard has any.
     fn sample(&self, scope: Scope, room: Room, now: Now, pool: &mut Pool) -> bool {
         let volatile = room.policy.volatile();
-        let (only, wanted) = match scope {
-            Scope::Database(index) => (Some(index), room.samples.max(1)),
-            Scope::Keyspace => (None, room.samples.max(1)),
+        let only = match scope {
+            Scope::Database(index) => Some(index),
+            Scope::Keyspace => None,
         };
-        let wanted = if room.policy.random() { 1 } else { wanted };
+        let wanted = if room.policy.random() { 1 } else { room.samples.max(1) };
         let start = pool.rng.usize(..self.shards.len());
         (0..self.shards.len()).any(|step| {
             let mut shard = self.shards[(start + step) % self.shards.len()].lock();
             let seen = shard.sample_many(only, volatile, wanted, |database, item| {
-                let score = match room.policy {
-                    Policy::AllKeysRandom | Policy::VolatileRandom => pool.rng.u64(..),
-                    policy => policy.score(item, now, room.rules),
+                let score = if room.policy.random() {
+                    let drawn = pool.rng.u64(..);
+                    if pool.best().is_some_and(|best| best >= drawn) {
+                        return;
+                    }
+                    drawn
+                } else {
+                    room.policy.score(item, now, room.rules)
                 };
                 pool.offer(score, database, || self.hasher.hash(item.key()));
             });

@@ -81,7 +81,12 @@ impl Pool {
         self.candidates.insert(at, Candidate { score, hash, database });
     }
 
-    /// The best candidate.
+    /// The score of the best candidate.
+    pub(super) fn best(&self) -> Option<u64> {
+        self.candidates.last().map(|best| best.score)
+    }
+
+    /// Takes the best candidate out.
     pub(super) fn take(&mut self) -> Option<Candidate> {
         self.candidates.pop()
     }

@@ -20,8 +20,8 @@ use crate::value::Item;
 
 /// A position in a table is the top of a hash.
 const POSITION_SHIFT: u32 = u64::BITS - Table::<Item>::POSITION_BITS;
-/// Buckets looked into for each entry wanted; one holds about four.
-const BUCKETS_PER_ENTRY: usize = 16;
+/// Places looked at for each entry wanted; one shows about seven.
+const LOOKS_PER_ENTRY: usize = 16;
 /// One volatile key among fewer than so many keys is still found by looking into buckets.
 const RARE: usize = 16;
 /// Marks looked at from each random place in the wheel.
@@ -41,7 +41,7 @@ impl Shard {
         mut see: impl FnMut(u32, &Item),
     ) -> bool {
         let mut seen = 0;
-        for _ in 0..wanted * BUCKETS_PER_ENTRY {
+        for _ in 0..wanted * LOOKS_PER_ENTRY {
             let Some(index) = only.or_else(|| self.random_database(volatile)) else { return false };
             let Some(part) = self.databases.get(index) else { return false };
             let eligible = if volatile { part.volatile } else { part.table.len() };
