@@ -239,11 +239,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Bytes that the server counts as used: the data, the clients, and what it started with.
+    /// Tells what the process held before anything was stored; INFO counts it as used.
+    pub fn set_startup_bytes(&self, bytes: usize) {
+        self.startup_bytes.store(bytes, Relaxed);
+    }
+
+    /// Bytes that the server counts as used: what limits count, and what it started with.
     pub(crate) fn used_memory(&self) -> usize {
-        let used = self.keyspace.bytes() + self.startup_bytes.load(Relaxed);
-        self.peak_bytes.fetch_max(used, Relaxed);
-        used
+        self.limited_memory() + self.startup_bytes.load(Relaxed)
+    }
+
+    /// Bytes that `maxmemory` is about: the data. What the process began with does not count,
+    /// so that a limit means the same in a process of any size.
+    pub(crate) fn limited_memory(&self) -> usize {
+        let limited = self.keyspace.bytes();
+        self.peak_bytes.fetch_max(limited + self.startup_bytes.load(Relaxed), Relaxed);
+        limited
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    program::allocator::begin();
     let arguments = match Arguments::read(std::env::args().skip(1)) {
         Outcome::Serve(arguments) => arguments,
         Outcome::Say(text) => {

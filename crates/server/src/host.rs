@@ -51,8 +51,16 @@ pub trait Program: Send + Sync {
         String::new()
     }
 
+    /// Bytes that the process holds, or 0 where the allocator does not say.
+    fn allocated_bytes(&self) -> usize {
+        0
+    }
+
     /// Gives unused memory back to the system.
     fn purge_memory(&self) {}
+
+    /// Called some times a second with the bytes that the keyspace holds.
+    fn keep_house(&self, _stored_bytes: usize) {}
 }
 
 /// A program with nothing to say.
@@ -79,6 +87,15 @@ pub(crate) struct ShellHost {
     pub(crate) reaper: Reaper,
     /// Known once the sockets are open.
     pub(crate) listening: OnceLock<Listening>,
+}
+
+/// Purges when the reaper comes to it.
+struct PurgeOnDrop(Arc<dyn Program>);
+
+impl Drop for PurgeOnDrop {
+    fn drop(&mut self) {
+        self.0.purge_memory();
+    }
 }
 
 /// Where the server listens, and with how many threads it serves.
@@ -161,6 +178,8 @@ impl Host for ShellHost {
 
     fn purge_memory(&self) {
         self.program.purge_memory();
+        // What was handed to the reaper before (FLUSHALL) goes back as well, once it is free.
+        self.reaper.discard(Box::new(PurgeOnDrop(Arc::clone(&self.program))));
     }
 
     fn log(&self, line: &str) {

@@ -118,6 +118,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     // Nobody else sets it.
     let _ = host.listening.set(listening(&listeners, &addrs, threads));
     let control = Control::new(&engine, &host, clock, listeners, threads)?;
+    engine.set_startup_bytes(host.program.allocated_bytes());
     let control = std::thread::Builder::new()
         .name("pannier-control".into())
         .spawn(move || control.run())
@@ -238,7 +239,7 @@ async fn serve(acceptor: &Arc<Acceptor>, host: &Arc<ShellHost>, listeners: Vec<L
     for listener in listeners {
         tasks.spawn(accept(Arc::clone(acceptor), listener));
     }
-    tasks.spawn(cron(Arc::clone(engine), clock.clone(), Arc::clone(lane)));
+    tasks.spawn(cron(Arc::clone(engine), Arc::clone(host), clock.clone(), Arc::clone(lane)));
     let mut phase = host.phase.subscribe();
     // The sender lives in `host`, so waiting cannot fail.
     let _ = phase.wait_for(|phase| *phase > Phase::Serving).await;

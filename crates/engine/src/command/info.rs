@@ -272,13 +272,9 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
     let ratio = facts.rss as f64 / used.max(1) as f64;
     lines.add("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
     lines.add("mem_fragmentation_bytes", facts.rss as i64 - used as i64);
+    lines.add("mem_not_counted_for_evict", startup);
     lines.each(
-        &[
-            "mem_not_counted_for_evict",
-            "mem_replication_backlog",
-            "mem_total_replication_buffers",
-            "mem_clients_slaves",
-        ],
+        &["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"],
         0,
     );
     lines.add("mem_clients_normal", picture.clients);

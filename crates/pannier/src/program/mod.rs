@@ -3,7 +3,7 @@
 //! `arguments` and `file` turn words and files into a configuration, `log` writes events in
 //! Redis's form; [`Main`] hands the server what it asks of its program.
 
-mod allocator;
+pub(crate) mod allocator;
 mod arguments;
 mod file;
 mod log;
@@ -60,7 +60,15 @@ impl pannier_server::Program for Main {
         allocator::report()
     }
 
+    fn allocated_bytes(&self) -> usize {
+        allocator::allocated()
+    }
+
     fn purge_memory(&self) {
         allocator::purge();
+    }
+
+    fn keep_house(&self, stored_bytes: usize) {
+        allocator::keep_house(stored_bytes);
     }
 }

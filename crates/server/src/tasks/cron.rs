@@ -11,18 +11,20 @@ use pannier_clock::Clock;
 use pannier_engine::config::Config;
 use pannier_engine::{Client, Engine, Lane, Letter, Now};
 
+use crate::host::ShellHost;
 use crate::now;
 
 /// Time between two walks over all clients.
 const WALK_US: u64 = 1_000_000;
 
 /// Runs until it is dropped. `lane` is the control thread's.
-pub(crate) async fn cron(engine: Arc<Engine>, clock: Clock, lane: Arc<Lane>) {
+pub(crate) async fn cron(engine: Arc<Engine>, host: Arc<ShellHost>, clock: Clock, lane: Arc<Lane>) {
     let mut walked_us = 0;
     loop {
         let now = now(&clock);
         let config = engine.config();
         engine.tick(now);
+        host.program.keep_house(engine.keyspace().bytes());
         if now.mono_us >= walked_us + WALK_US {
             walked_us = now.mono_us;
             end_idle(&engine, &config, now);
