@@ -5,12 +5,14 @@
 //! whole and then its replies are read; `fill` keeps batches small enough (`BATCH`) that neither
 //! side's socket buffers can fill up and wait for each other.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 
@@ -47,14 +49,33 @@ impl Client {
     }
 
     /// Sends one request whose reply must be `wanted`.
-    pub(crate) fn expect<A: AsRef<[u8]>>(&mut self, request: &[A], wanted: &str) -> Result<()> {
-        let reply = self.call(request)?.to_string();
-        if reply == wanted {
+    pub(crate) fn expect<A: AsRef<[u8]>>(
+        &mut self,
+        request: &[A],
+        wanted: impl AsRef<[u8]>,
+    ) -> Result<()> {
+        let (reply, wanted) = (self.call(request)?, wanted.as_ref());
+        if *reply.shown() == *wanted {
             return Ok(());
         }
-        let words: Vec<_> =
-            request.iter().map(|word| String::from_utf8_lossy(word.as_ref())).collect();
-        bail!("{} answered {reply:?}, not {wanted:?}", words.join(" "))
+        let words: Vec<_> = request.iter().map(|word| excerpt(word.as_ref())).collect();
+        let answer = excerpt(&reply.shown());
+        bail!("{} answered {answer:?}, not {:?}", words.join(" "), excerpt(wanted))
+    }
+
+    /// Sends requests that are written already, all at once, and reads `count` replies meanwhile;
+    /// an error reply ends it.
+    pub(crate) fn pipeline(&mut self, requests: &[u8], count: u64) -> Result<()> {
+        let mut writing = self.stream.try_clone()?;
+        thread::scope(|scope| {
+            let written = scope.spawn(move || writing.write_all(requests));
+            for _ in 0..count {
+                let reply = self.reply()?;
+                ensure!(!reply.is_error(), "{reply}");
+            }
+            let written = written.join().map_err(|_| anyhow!("the writer panicked"))?;
+            written.context("the server does not take the pipeline")
+        })
     }
 
     /// Sends `count` requests that `build` writes by index, pipelined; an error reply ends it.
@@ -65,10 +86,11 @@ impl Client {
     ) -> Result<()> {
         let mut index = 0;
         while index < count {
-            let end = count.min(index + BATCH);
+            let mut end = index;
             self.output.clear();
-            for at in index..end {
-                build(at, &mut self.output);
+            while end < count.min(index + BATCH) && self.output.len() < BATCH_LEN {
+                build(end, &mut self.output);
+                end += 1;
             }
             self.stream.write_all(&self.output).context("the server does not take the fill")?;
             for _ in index..end {
@@ -81,7 +103,7 @@ impl Client {
     }
 
     /// Sends the requests that `build` writes, as one, and hands `count` replies over in order.
-    pub(crate) fn pipeline(
+    pub(crate) fn exchange(
         &mut self,
         build: impl FnOnce(&mut Vec<u8>),
         count: usize,
@@ -128,6 +150,12 @@ pub(crate) fn encode<A: AsRef<[u8]>>(output: &mut Vec<u8>, request: &[A]) {
     }
 }
 
+/// The beginning of a text, for messages.
+fn excerpt(bytes: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT_LEN)]);
+    if bytes.len() > EXCERPT_LEN { format!("{shown}...") } else { shown.into_owned() }
+}
+
 impl Reply {
     /// The bytes of a string; `None` when it is the null reply or anything else.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
@@ -139,6 +167,14 @@ impl Reply {
 
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.0, OwnedFrame::Null)
+    }
+
+    /// The reply's own bytes where it is a string, else as it is shown.
+    fn shown(&self) -> Cow<'_, [u8]> {
+        match &self.0 {
+            OwnedFrame::SimpleString(text) | OwnedFrame::BulkString(text) => Cow::Borrowed(text),
+            _ => Cow::Owned(self.to_string().into_bytes()),
+        }
     }
 
     pub(crate) fn is_error(&self) -> bool {
@@ -163,8 +199,12 @@ impl fmt::Display for Reply {
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// Longer than any stall worth a figure; beyond it the server counts as hanging.
 const REPLY_LIMIT: Duration = Duration::from_secs(30);
+/// Bytes of a word that a message shows.
+const EXCERPT_LEN: usize = 60;
 /// Requests written before their replies are read.
 const BATCH: u64 = 500;
+/// Bytes of them after which no further one is added.
+const BATCH_LEN: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

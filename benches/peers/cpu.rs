@@ -29,7 +29,7 @@ impl Cores {
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
         let pair = cores.next().zip(cores.next());
         if let Some((_, load)) = pair {
-            pin(load)?;
+            pin(&[load])?;
         }
         Ok(Self { pair })
     }
@@ -39,20 +39,29 @@ impl Cores {
         self.pair
     }
 
+    /// Runs `spawn` on both cores, where the child may then go.
+    pub(crate) fn on_both_cores<T>(self, spawn: impl FnOnce() -> T) -> Result<T> {
+        let Some((server, load)) = self.pair else { return Ok(spawn()) };
+        pin(&[server, load])?;
+        let spawned = spawn();
+        pin(&[load])?;
+        Ok(spawned)
+    }
+
     /// Runs `spawn` on the server's core, where the child then stays.
     pub(crate) fn on_server_core<T>(self, spawn: impl FnOnce() -> T) -> Result<T> {
         let Some((server, load)) = self.pair else { return Ok(spawn()) };
-        pin(server)?;
+        pin(&[server])?;
         let spawned = spawn();
-        pin(load)?;
+        pin(&[load])?;
         Ok(spawned)
     }
 }
 
-fn pin(core: usize) -> Result<()> {
+fn pin(cores: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot move to core {core}"))
+    cores.iter().for_each(|&core| set.set(core));
+    sched_setaffinity(None, &set).with_context(|| format!("cannot move to cores {cores:?}"))
 }
 
 /// Nanoseconds that all threads of process `pid` have been on CPU.

@@ -27,8 +27,11 @@ pub(crate) struct Definitions {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) memory: Vec<Memory>,
     pub(crate) empty: Option<Empty>,
+    pub(crate) churn: Option<Churn>,
     pub(crate) storm: Option<Storm>,
     pub(crate) hits: Option<Hits>,
+    pub(crate) fairness: Vec<Fairness>,
+    pub(crate) calls: Vec<Calls>,
 }
 
 /// A server to compare.
@@ -66,16 +69,60 @@ pub(crate) struct Fill {
     pub(crate) command: Vec<String>,
     #[serde(default)]
     pub(crate) value_bytes: usize,
+    #[serde(default)]
+    pub(crate) content: Content,
     /// What DBSIZE must answer, after the fill and after every measurement.
     pub(crate) dbsize: u64,
+    /// Directives for the server, a line each, beside the peer's own arguments.
+    #[serde(default)]
+    pub(crate) config: Vec<String>,
+    /// Not for the peers.
+    #[serde(default)]
+    pub(crate) subject_only: bool,
+    /// The server may use the load generator's core as well.
+    #[serde(default)]
+    pub(crate) all_cores: bool,
+    /// Its growth by the fill, per key, is a row of the workloads' table.
+    #[serde(default)]
+    pub(crate) memory: bool,
+}
+
+/// What values are made of.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Content {
+    #[default]
+    Letters,
+    /// Objects as an application caches them.
+    Json,
+    /// What no compression makes smaller.
+    Noise,
+}
+
+impl Content {
+    /// The value of element `index`, `len` bytes.
+    pub(crate) fn value(self, index: u64, len: usize) -> Vec<u8> {
+        match self {
+            Self::Letters => pannier_benches::value(index, len),
+            Self::Json => pannier_benches::json(index, len),
+            Self::Noise => pannier_benches::noise(index, len),
+        }
+    }
 }
 
 /// One request, sent many times by redis-benchmark.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Workload {
+    /// With {fill} where it has several.
     pub(crate) name: String,
-    pub(crate) fill: String,
+    /// The fill, or each of several: the workload is then measured on each.
+    pub(crate) fill: OneOrMany,
+    /// The table that it belongs to, instead of those of CPU time, throughput and latency.
+    pub(crate) table: Option<String>,
+    /// What that table shows of it.
+    #[serde(default)]
+    pub(crate) show: Vec<Figure>,
     /// Sent once before each measurement.
     #[serde(default)]
     pub(crate) prepare: Vec<String>,
@@ -84,14 +131,47 @@ pub(crate) struct Workload {
     #[serde(default = "fifty")]
     pub(crate) connections: u64,
     pub(crate) requests: u64,
+    /// Fewer requests where their values would come to more than this.
+    pub(crate) megabytes_max: Option<u64>,
     /// Takes part in the quick run, with so many requests.
     pub(crate) quick_requests: Option<u64>,
+    /// At most so many rounds.
+    pub(crate) rounds_max: Option<usize>,
     pub(crate) checks: Vec<Check>,
     /// The target: CPU time per operation over the reference's.
     pub(crate) cpu_ratio: Option<f64>,
     /// The target: p50 and p99 no worse than the best peer's.
     #[serde(default)]
     pub(crate) latency_as_best: bool,
+}
+
+/// The names of the fills of a workload.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    pub(crate) fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Many(names) => names,
+        }
+    }
+}
+
+/// One of the figures that a workload gives.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Figure {
+    Cpu,
+    Ops,
+    /// Bytes of values a second.
+    Megabytes,
+    P50,
+    P99,
 }
 
 fn fifty() -> u64 {
@@ -119,6 +199,43 @@ pub(crate) struct Memory {
     pub(crate) target_bytes: f64,
     #[serde(default)]
     pub(crate) quick: bool,
+}
+
+/// Keys overwritten by values of other sizes, and what the allocator makes of it.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Churn {
+    pub(crate) keys: u64,
+    pub(crate) overwrites: u64,
+    /// The least and the greatest size; sizes between them are as frequent on each octave.
+    pub(crate) value_bytes: [usize; 2],
+}
+
+/// One client's long pipeline, and the PINGs of another.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fairness {
+    pub(crate) name: String,
+    pub(crate) fill: String,
+    /// With {key}, a key of the fill.
+    pub(crate) command: Vec<String>,
+    pub(crate) pipeline: u64,
+    /// How often the pipeline is sent in a round.
+    pub(crate) times: u64,
+    pub(crate) rounds: usize,
+    pub(crate) target_max_ms: f64,
+}
+
+/// System calls of the server for each request, counted by strace.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Calls {
+    pub(crate) name: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) connections: u64,
+    pub(crate) requests: u64,
+    /// The target, without the calls that wait for events.
+    pub(crate) target: f64,
 }
 
 /// The RSS of a server that holds nothing.
@@ -203,8 +320,11 @@ impl Definitions {
         self.workloads.extend(other.workloads);
         self.memory.extend(other.memory);
         self.empty = other.empty.or(self.empty.take());
+        self.churn = other.churn.or(self.churn.take());
         self.storm = other.storm.or(self.storm.take());
         self.hits = other.hits.or(self.hits.take());
+        self.fairness.extend(other.fairness);
+        self.calls.extend(other.calls);
     }
 
     fn check(&self) -> Result<()> {
@@ -213,8 +333,17 @@ impl Definitions {
         ensure!(references == 1 && subjects == 1, "one peer is the reference, one the subject");
         for workload in &self.workloads {
             let name = &workload.name;
-            ensure!(self.fill(&workload.fill).is_some(), "{name}: no fill {:?}", workload.fill);
+            for fill in workload.fill.names() {
+                ensure!(self.fill(fill).is_some(), "{name}: no fill {fill:?}");
+            }
+            let one = matches!(workload.fill, OneOrMany::One(_));
+            ensure!(one != name.contains("{fill}"), "{name}: {{fill}} is for several fills");
+            let tabled = workload.table.is_some();
+            ensure!(tabled != workload.show.is_empty(), "{name}: `show` is for a `table`");
             ensure!(!workload.checks.is_empty(), "{name}: a time without a check is no result");
+        }
+        for row in &self.fairness {
+            ensure!(self.fill(&row.fill).is_some(), "{}: no fill {:?}", row.name, row.fill);
         }
         unique("peer", self.peers.iter().map(|peer| &peer.name))?;
         unique("fill", self.fills.iter().map(|fill| &fill.name))?;

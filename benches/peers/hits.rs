@@ -38,8 +38,8 @@ pub(crate) fn measure(run: &mut Run) -> Vec<Table> {
         }
     }
     vec![
-        Table { title: "Hit ratios at the same maxmemory", rows: ratios },
-        Table { title: "Hit ratios of allkeys-lru at a limit in entries", rows: distances },
+        Table { title: "Hit ratios at the same maxmemory".into(), rows: ratios },
+        Table { title: "Hit ratios of allkeys-lru at a limit in entries".into(), rows: distances },
     ]
 }
 
@@ -157,7 +157,7 @@ fn replay(client: &mut Client, requests: &[u32]) -> Result<usize> {
     let asked = |output: &mut Vec<u8>| {
         requests.iter().for_each(|number| encode(output, &[&b"GET"[..], &key(*number)]));
     };
-    client.pipeline(asked, requests.len(), |index, reply| {
+    client.exchange(asked, requests.len(), |index, reply| {
         match reply.bytes() {
             None if reply.is_null() => missed.push(requests[index]),
             held => ensure!(held == Some(&value(requests[index])), "GET answered {reply}"),
@@ -175,7 +175,7 @@ fn replay(client: &mut Client, requests: &[u32]) -> Result<usize> {
             }
         }
     };
-    client.pipeline(put, missed.len(), |index, reply| {
+    client.exchange(put, missed.len(), |index, reply| {
         let wanted = if again[index] { &value(missed[index])[..] } else { b"OK" };
         // What was put in a moment ago may be gone again, which is a miss.
         hits += usize::from(again[index] && reply.bytes() == Some(wanted));

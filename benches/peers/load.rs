@@ -5,6 +5,9 @@
 //! not accept, so it runs under a time limit. It is started from the load generator's core and
 //! stays there by inheritance (see `cpu`).
 
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,7 +20,7 @@ use crate::timing::poll;
 pub(crate) struct Load<'a> {
     pub(crate) port: u16,
     /// The request; `__rand_int__` is drawn anew each time.
-    pub(crate) command: &'a [String],
+    pub(crate) command: &'a [Vec<u8>],
     /// The range of `__rand_int__`.
     pub(crate) keys: u64,
     pub(crate) connections: u64,
@@ -36,6 +39,9 @@ pub(crate) struct Measured {
 
 /// Runs redis-benchmark to its end.
 pub(crate) fn run(load: &Load<'_>) -> Result<Measured> {
+    // A long last word goes in by standard input: the system limits an argument to 128 KiB.
+    let (last, words) = load.command.split_last().context("no command")?;
+    let by_stdin = last.len() > ARGUMENT_LEN_MAX;
     let mut child = Command::new("redis-benchmark")
         .args(["-h", "127.0.0.1", "--csv"])
         .args(["-p", &load.port.to_string()])
@@ -43,12 +49,17 @@ pub(crate) fn run(load: &Load<'_>) -> Result<Measured> {
         .args(["-c", &load.connections.to_string()])
         .args(["-P", &load.pipeline.to_string()])
         .args(["-n", &load.requests.to_string()])
-        .args(load.command)
-        .stdin(Stdio::null())
+        .args(by_stdin.then_some("-x"))
+        .args(words.iter().map(|word| OsStr::from_bytes(word)))
+        .args((!by_stdin).then(|| OsStr::from_bytes(last)))
+        .stdin(if by_stdin { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .context("cannot start redis-benchmark (Debian's package redis-tools has it)")?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(last).context("redis-benchmark does not take the value")?;
+    }
     // Two lines fit into the pipe, so that the child never waits for us to read.
     let ended = poll(LIMIT, Duration::from_millis(5), || child.try_wait().transpose());
     if ended.is_none() {
@@ -68,6 +79,8 @@ fn parse(csv: &[u8]) -> Result<Measured> {
     row.context("redis-benchmark printed another table")
 }
 
+/// A word up to this length is an argument.
+const ARGUMENT_LEN_MAX: usize = 100 << 10;
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[cfg(test)]

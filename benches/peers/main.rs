@@ -14,14 +14,19 @@
 //! get the same requests in turn, from the same core, to the same core. It looks for programs and
 //! builds before it pins itself, so that the builder has all cores.
 
+mod calls;
+mod churn;
 mod client;
 mod cpu;
 mod definition;
+mod draw;
+mod fairness;
 mod hits;
 mod limit;
 mod load;
 mod machine;
 mod memory;
+mod page;
 mod peer;
 mod record;
 mod report;
@@ -31,7 +36,7 @@ mod storm;
 mod timing;
 mod workload;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -40,7 +45,7 @@ use crate::cpu::Cores;
 use crate::definition::Definitions;
 use crate::machine::Machine;
 use crate::peer::{Peer, find_program};
-use crate::run::Run;
+use crate::run::{Note, Run};
 
 /// Measures Pannier beside other servers of the same protocol.
 #[derive(Parser)]
@@ -60,6 +65,9 @@ struct Flags {
     /// Write a record of a quick or partial run too; a full run always writes one.
     #[arg(long)]
     record: bool,
+    /// Measure nothing: draw docs/performance.md from this record [default: the latest full one]
+    #[arg(long, num_args = 0..=1, value_name = "RECORD")]
+    draw: Option<Option<PathBuf>>,
 }
 
 fn main() -> Result<()> {
@@ -67,6 +75,11 @@ fn main() -> Result<()> {
     let room = Path::new(env!("CARGO_MANIFEST_DIR"));
     let machine = Machine::look();
     let definitions = Definitions::load(&room.join("definitions"))?;
+    let records = room.join("record");
+    if let Some(record) = flags.draw {
+        let record = record.map_or_else(|| record::latest(&records), Ok)?;
+        return page::write(&record, room, &definitions);
+    }
     peer::stop_all_on_signal()?;
     let (peers, notes) = gather(&definitions, &flags.peers)?;
     let rounds = flags.rounds.unwrap_or(if flags.quick { 3 } else { 5 }).max(1);
@@ -74,7 +87,10 @@ fn main() -> Result<()> {
     let mut run = Run { definitions, peers, quick, rounds, only, notes };
 
     let mut tables = workload::measure(&mut run);
+    tables.push(fairness::measure(&mut run));
+    tables.push(calls::measure(&mut run));
     tables.push(memory::measure(&mut run));
+    tables.extend(churn::measure(&mut run));
     tables.extend(storm::measure(&mut run));
     tables.extend(hits::measure(&mut run));
     tables.extend(limit::measure(&mut run));
@@ -87,14 +103,19 @@ fn main() -> Result<()> {
         (false, true) => "",
     };
     if flags.record || suffix.is_empty() {
-        let path = record::write(&room.join("record"), &machine, &field, &tables, suffix)?;
+        let lines = record::lines(&machine, &field, &tables, &run.notes);
+        let path = record::write(&records, &machine, &lines, suffix)?;
         println!("recorded in {}", path.display());
+        if suffix.is_empty() {
+            page::write(&path, room, &run.definitions)?;
+            println!("drawn in docs/performance.md");
+        }
     }
     Ok(())
 }
 
 /// The peers that serve here, and a note for each that does not.
-fn gather(definitions: &Definitions, named: &[String]) -> Result<(Vec<Peer>, Vec<String>)> {
+fn gather(definitions: &Definitions, named: &[String]) -> Result<(Vec<Peer>, Vec<Note>)> {
     for name in named {
         let known = definitions.peers.iter().any(|peer| peer.name == *name);
         ensure!(known, "no peer is called {name:?} in peers.toml");
@@ -117,7 +138,8 @@ fn gather(definitions: &Definitions, named: &[String]) -> Result<(Vec<Peer>, Vec
             Ok(peer) => peers.push(peer),
             Err(why) => {
                 eprintln!("left out: {}: {why:#}", peer.name);
-                notes.push(format!("{}: {why:#}", peer.name));
+                let (peer, what) = (peer.name.clone(), String::new());
+                notes.push(Note { peer, what, why: format!("{why:#}") });
             }
         }
     }

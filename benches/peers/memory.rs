@@ -27,7 +27,7 @@ pub(crate) fn measure(run: &mut Run) -> Table {
         }
     }
     rows.extend(measure_empty(run));
-    Table { title: "Memory: RSS growth per key less key and value", rows }
+    Table { title: "Memory: RSS growth per key less key and value".into(), rows }
 }
 
 fn measure_row(run: &mut Run, memory: &Memory) -> Row {
@@ -88,11 +88,11 @@ fn growth_per_key(peer: &Peer, memory: &Memory) -> Result<f64> {
 }
 
 fn check(client: &mut Client, memory: &Memory) -> Result<()> {
-    client.expect(&["DBSIZE"], &memory.keys.to_string())?;
+    client.expect(&["DBSIZE"], memory.keys.to_string())?;
     let index = memory.keys / 2;
     let key = pannier_benches::key(index);
     let value = pannier_benches::value(index, memory.value_bytes);
-    client.expect(&[b"GET", &key[..]], &String::from_utf8_lossy(&value))?;
+    client.expect(&[b"GET", &key[..]], &value)?;
     let ttl = client.call(&[b"TTL", &key[..]])?.to_string();
     let ttl: i64 = ttl.parse().with_context(|| format!("TTL answered {ttl:?}"))?;
     let right = match memory.ttl_s {
@@ -111,7 +111,7 @@ fn deadline_ms(memory: &Memory, index: u64, began_ms: u64) -> Option<u64> {
 }
 
 /// RSS once three readings in a row are within a page of each other.
-fn resident_at_rest(server: &Server) -> Result<u64> {
+pub(crate) fn resident_at_rest(server: &Server) -> Result<u64> {
     let mut last = resident_bytes(server.pid())?;
     let mut still = 0;
     for _ in 0..READINGS_MAX {

@@ -77,8 +77,14 @@ impl Peer {
         &self.definition.name
     }
 
-    /// Starts a server on a free port of the loopback interface and waits until it answers PING.
+    /// Starts a server as its definition says.
     pub(crate) fn start(&self) -> Result<Server> {
+        self.start_with(&[], false)
+    }
+
+    /// Starts a server on a free port of the loopback interface and waits until it answers PING.
+    /// `config` holds directives, a line each, beside its own arguments.
+    pub(crate) fn start_with(&self, config: &[String], all_cores: bool) -> Result<Server> {
         // Whoever takes this port between here and the server's bind makes the start fail, no more.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let folder = target_folder()?.join("bench-servers").join(self.name());
@@ -89,11 +95,16 @@ impl Peer {
         let arguments = self.definition.arguments.iter();
         command
             .args(arguments.map(|argument| argument.replace("{port}", &port.to_string())))
+            .args(config.iter().flat_map(|line| as_arguments(line)))
             .current_dir(&folder)
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output);
-        let child = self.cores.on_server_core(|| command.spawn())?;
+        let child = if all_cores {
+            self.cores.on_both_cores(|| command.spawn())?
+        } else {
+            self.cores.on_server_core(|| command.spawn())?
+        };
         let child = child.with_context(|| format!("cannot start {}", self.program.display()))?;
         running().push(child.id());
         let mut server = Server { port, child };
@@ -184,6 +195,13 @@ fn in_wheel(inside: &str) -> Option<PathBuf> {
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|program| program.is_file())
+}
+
+/// `maxmemory 64mb` as `--maxmemory`, `64mb`.
+fn as_arguments(directive: &str) -> impl Iterator<Item = String> {
+    let mut words = directive.split_whitespace();
+    let name = words.next().map(|name| format!("--{name}"));
+    name.into_iter().chain(words.map(str::to_owned))
 }
 
 fn last_line(log: &Path) -> String {

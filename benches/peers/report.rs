@@ -6,15 +6,17 @@
 
 use std::fmt::{self, Write};
 
+use crate::draw::figure;
 use crate::machine::Machine;
 use crate::result::{Field, Row, Table, Target};
+use crate::run::Note;
 
 /// All tables, the notes, and where they come from.
 pub(crate) fn render(
     machine: &Machine,
     field: &Field,
     tables: &[Table],
-    notes: &[String],
+    notes: &[Note],
 ) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let Machine { cpu, cores, kernel, commit } = machine;
@@ -66,17 +68,8 @@ fn verdict(row: &Row, field: &Field) -> [String; 3] {
     [ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")), target, reached.into()]
 }
 
-/// Three significant digits, which is more than the noise leaves.
-fn figure(value: f64) -> String {
-    match value.abs() {
-        at if at >= 100.0 => format!("{value:.0}"),
-        at if at >= 10.0 => format!("{value:.1}"),
-        at if at >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
-fn grid(text: &mut String, lines: &[Vec<String>]) -> fmt::Result {
+/// Lines of words as an aligned Markdown table, its head first.
+pub(crate) fn grid(text: &mut String, lines: &[Vec<String>]) -> fmt::Result {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns).map(width).collect();
@@ -117,7 +110,7 @@ mod tests {
         let cells = vec![cell(&[2.0, 2.2, 1.9]), cell(&[1.0, 1.1, 0.9])];
         let row = Row::new("GET", "us/op", cells).target(Some(Target::Ratio(0.4)));
         let mut text = String::new();
-        grid(&mut text, &cells_of(&Table { title: "t", rows: vec![row] }, &field)).unwrap();
+        grid(&mut text, &cells_of(&Table { title: "t".into(), rows: vec![row] }, &field)).unwrap();
         assert_eq!(
             text,
             "|            | valkey 1.0 | pannier 1.0 | ratio |    target | reached |\n\

@@ -10,7 +10,7 @@ use crate::definition;
 
 /// One table of TARGETS: rows of the same kind.
 pub(crate) struct Table {
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     pub(crate) rows: Vec<Row>,
 }
 

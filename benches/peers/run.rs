@@ -4,7 +4,7 @@
 //! was asked for, and the notes. A measurement that cannot give a peer a figure says so by
 //! [`Run::left_out`] and goes on with the others; nothing is left out silently.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use crate::definition::Definitions;
 use crate::peer::Peer;
@@ -20,7 +20,26 @@ pub(crate) struct Run {
     /// Parts of names; empty means everything.
     pub(crate) only: Vec<String>,
     /// What a reader of the tables must know.
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Why a peer has no figure.
+pub(crate) struct Note {
+    pub(crate) peer: String,
+    /// The row, or all that goes with it; empty when the peer did not take part.
+    pub(crate) what: String,
+    pub(crate) why: String,
+}
+
+impl Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer, what, why } = self;
+        if what.is_empty() {
+            write!(f, "{peer}: {why}")
+        } else {
+            write!(f, "{peer}: {what}: {why}")
+        }
+    }
 }
 
 impl Run {
@@ -32,7 +51,8 @@ impl Run {
 
     /// Remembers that a peer has no figure, and why.
     pub(crate) fn left_out(&mut self, peer: usize, what: &str, why: impl Display) {
-        let note = format!("{}: {what}: {why:#}", self.peers[peer].name());
+        let peer = self.peers[peer].name().to_owned();
+        let note = Note { peer, what: what.to_owned(), why: format!("{why:#}") };
         eprintln!("  {note}");
         self.notes.push(note);
     }

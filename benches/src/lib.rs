@@ -42,6 +42,56 @@ pub fn value(index: u64, len: usize) -> Vec<u8> {
     (0..len as u64).map(|at| b'a' + ((index + at) % 26) as u8).collect()
 }
 
+/// A JSON object of exactly `len` bytes, such as an application caches: the same fields each time,
+/// other numbers and words in them. Deflate makes about a quarter of it.
+///
+/// ```
+/// let text = String::from_utf8(pannier_benches::json(7, 200)).unwrap();
+/// assert!(text.starts_with("{\"id\":7,") && text.ends_with('}') && text.len() == 200);
+/// ```
+pub fn json(index: u64, len: usize) -> Vec<u8> {
+    let mut text = format!("{{\"id\":{index},\"items\":[").into_bytes();
+    let mut step = 0;
+    while text.len() + 2 < len {
+        let mixed = mix(index * 1_000 + step);
+        let word = |at: u32| WORDS[(mixed >> (8 * at)) as usize % WORDS.len()];
+        let item = format!(
+            "{{\"sku\":\"{:06}\",\"name\":\"{} {}\",\"price\":{}.{:02},\"in_stock\":{}}},",
+            mixed % 1_000_000,
+            word(3),
+            word(4),
+            mixed >> 56,
+            (mixed >> 48) % 100,
+            mixed & 1 == 0,
+        );
+        text.extend_from_slice(item.as_bytes());
+        step += 1;
+    }
+    text.truncate(len.saturating_sub(2));
+    text.extend_from_slice(b"]}");
+    text.truncate(len);
+    text
+}
+
+/// `len` bytes that no compression makes smaller; none of them is 0, because redis-benchmark
+/// takes its placeholders for C strings.
+///
+/// ```
+/// assert!(pannier_benches::noise(1, 100).iter().all(|&byte| byte != 0));
+/// ```
+pub fn noise(index: u64, len: usize) -> Vec<u8> {
+    let from = index << 20;
+    (0..len as u64).map(|at| (mix(from + at) % 255) as u8 + 1).collect()
+}
+
+/// A number that looks random, from one that does not (the finalizer of splitmix64).
+pub fn mix(index: u64) -> u64 {
+    let mut z = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// The index visited at step `step` of a walk over `count` elements that visits each once.
 ///
 /// ```
@@ -56,3 +106,9 @@ pub fn scattered(step: u64, count: u64) -> u64 {
 
 /// A prime near 2^31 over the golden ratio, so that neighbouring steps land far apart.
 const STRIDE: u64 = 1_327_217_909;
+
+/// What the names in [`json`] are made of.
+const WORDS: [&str; 16] = [
+    "bicycle", "pannier", "bell", "saddle", "tyre", "chain", "lamp", "basket", "pump", "pedal",
+    "spoke", "lock", "helmet", "glove", "bottle", "rack",
+];
