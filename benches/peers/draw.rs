@@ -48,7 +48,7 @@ impl Drawing {
 
     fn draw(&self, svg: &mut String) -> Result<()> {
         let slots = self.groups.len() * self.slots();
-        let height = slots as u32 * SLOT_PX + FRAME_PX;
+        let height = (slots as u32 + LEGEND_SLOTS) * SLOT_PX + FRAME_PX;
         let root = SVGBackend::with_string(svg, (WIDTH_PX, height)).into_drawing_area();
         root.fill(&WHITE)?;
         let mut chart: Chart<'_, '_> = ChartBuilder::on(&root)
@@ -57,10 +57,10 @@ impl Drawing {
             .margin_right(56)
             .x_label_area_size(40)
             .y_label_area_size(self.names_px())
-            .build_cartesian_2d(0.0..self.most() * 1.05, 0.0..slots as f64)?;
+            .build_cartesian_2d(0.0..self.most() * 1.05, -f64::from(LEGEND_SLOTS)..slots as f64)?;
         let mut mesh = chart.configure_mesh();
         mesh.disable_y_mesh().disable_y_axis().x_desc(&self.unit).x_labels(8);
-        mesh.light_line_style(WHITE).bold_line_style(BLACK.mix(0.12)).draw()?;
+        mesh.max_light_lines(0).bold_line_style(BLACK.mix(0.12)).draw()?;
         for peer in 0..self.peers.len() {
             self.bars(&mut chart, peer)?;
         }
@@ -162,6 +162,8 @@ pub(crate) fn figure(value: f64) -> String {
 
 const WIDTH_PX: u32 = 860;
 const SLOT_PX: u32 = 15;
+/// Left free below the bars for the legend.
+const LEGEND_SLOTS: u32 = 5;
 /// The caption, the axis and the margins.
 const FRAME_PX: u32 = 100;
 const SUBJECT: RGBColor = RGBColor(0x1b, 0x6e, 0x5a);
