@@ -239,22 +239,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells what the process held before anything was stored; INFO counts it as used.
+    /// Tells what the process held before anything was stored.
     pub fn set_startup_bytes(&self, bytes: usize) {
         self.startup_bytes.store(bytes, Relaxed);
     }
 
-    /// Bytes that the server counts as used: what limits count, and what it started with.
+    /// Bytes that the server counts as used: the data. What the process began with is told by INFO
+    /// and counts for nothing, so that a limit means the same in a process of any size.
     pub(crate) fn used_memory(&self) -> usize {
-        self.limited_memory() + self.startup_bytes.load(Relaxed)
-    }
-
-    /// Bytes that `maxmemory` is about: the data. What the process began with does not count,
-    /// so that a limit means the same in a process of any size.
-    pub(crate) fn limited_memory(&self) -> usize {
-        let limited = self.keyspace.bytes();
-        self.peak_bytes.fetch_max(limited + self.startup_bytes.load(Relaxed), Relaxed);
-        limited
+        let used = self.keyspace.bytes();
+        self.peak_bytes.fetch_max(used, Relaxed);
+        used
     }
 }
 

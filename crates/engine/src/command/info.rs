@@ -243,7 +243,7 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
     let used = engine.used_memory();
     let peak = engine.peak_bytes.load(Relaxed);
     let startup = engine.startup_bytes.load(Relaxed);
-    let overhead = startup + picture.overhead + picture.clients;
+    let overhead = picture.overhead + picture.clients;
     let dataset = used.saturating_sub(overhead);
     let share = |part: usize, whole: usize| part as f64 * 100.0 / whole.max(1) as f64;
     lines.human("used_memory", used);
@@ -253,8 +253,7 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("used_memory_overhead", overhead);
     lines.add("used_memory_startup", startup);
     lines.add("used_memory_dataset", dataset);
-    let net = used.saturating_sub(startup);
-    lines.add("used_memory_dataset_perc", format_args!("{:.2}%", share(dataset, net)));
+    lines.add("used_memory_dataset_perc", format_args!("{:.2}%", share(dataset, used)));
     lines.add("allocator_allocated", used);
     lines.each(&["allocator_active", "allocator_resident"], facts.rss);
     lines.human("total_system_memory", facts.memory_total);
@@ -272,9 +271,13 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
     let ratio = facts.rss as f64 / used.max(1) as f64;
     lines.add("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
     lines.add("mem_fragmentation_bytes", facts.rss as i64 - used as i64);
-    lines.add("mem_not_counted_for_evict", startup);
     lines.each(
-        &["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"],
+        &[
+            "mem_not_counted_for_evict",
+            "mem_replication_backlog",
+            "mem_total_replication_buffers",
+            "mem_clients_slaves",
+        ],
         0,
     );
     lines.add("mem_clients_normal", picture.clients);

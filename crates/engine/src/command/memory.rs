@@ -149,9 +149,8 @@ fn memory_stats(cx: &mut Context<'_>) -> Result<Done, Error> {
     let startup = engine.startup_bytes.load(Relaxed);
     let tables = cx.view.overhead();
     let clients: usize = engine.clients.all().iter().map(|client| client.memory()).sum();
-    let overhead = startup + tables + clients;
+    let overhead = tables + clients;
     let keys = engine.keyspace.totals().entries;
-    let net = used.saturating_sub(startup);
     let dataset = used.saturating_sub(overhead);
     let databases: Vec<usize> =
         (0..engine.keyspace.databases()).filter(|db| engine.keyspace.len(*db) > 0).collect();
@@ -170,9 +169,9 @@ fn memory_stats(cx: &mut Context<'_>) -> Result<Done, Error> {
     let after = [
         ("overhead.total", Bytes(overhead)),
         ("keys.count", Bytes(keys)),
-        ("keys.bytes-per-key", Bytes(net / keys.max(1))),
+        ("keys.bytes-per-key", Bytes(used / keys.max(1))),
         ("dataset.bytes", Bytes(dataset)),
-        ("dataset.percentage", Share(dataset as f64 * 100.0 / net.max(1) as f64)),
+        ("dataset.percentage", Share(dataset as f64 * 100.0 / used.max(1) as f64)),
         ("peak.percentage", Share(used as f64 * 100.0 / peak.max(1) as f64)),
         ("allocator.allocated", Bytes(used)),
         ("allocator.active", Bytes(facts.rss)),

@@ -102,7 +102,7 @@ fn collect<'b>(
     let limited = engine.keyspace.has_entry_limit();
     let mut spare = match config.maxmemory {
         0 => usize::MAX,
-        max => max.saturating_sub(engine.limited_memory()),
+        max => max.saturating_sub(engine.used_memory()),
     };
     let mut last: Option<(&[u8], Resolved, usize)> = None;
     for at in requests.take(GROUP_MAX) {

@@ -160,7 +160,7 @@ fn evict(engine: &Engine, scope: Scope, room: Room, n: usize, now: Now) -> bool 
 pub(crate) fn make_room(engine: &Engine, config: &Config, now: Now) -> bool {
     let over = || match config.maxmemory {
         0 => 0,
-        max => engine.limited_memory().saturating_sub(max),
+        max => engine.used_memory().saturating_sub(max),
     };
     let mut excess = over();
     // A large value may be worth ten thousand small ones. Counting victims alone would let memory
