@@ -24,6 +24,7 @@ use pannier_store::{Key, Now, Open};
 use smallvec::SmallVec;
 
 use super::compress::Ahead;
+use super::open;
 use super::settle::{self, Ran};
 use crate::command::{Context, Done, Resolved, flags};
 use crate::config::Config;
@@ -71,8 +72,8 @@ pub(super) fn run(
     }
     let mut group = Group::default();
     let from = requests.start;
-    collect(engine, config, (batch, buf), requests, &mut group);
-    if group.keys.len() < 2 {
+    let needed = collect(engine, config, (batch, buf), requests, &mut group);
+    if group.keys.len() < 2 || !open::has_room(engine, config, needed, now) {
         return 0;
     }
     execute(engine, config, session, ((batch, buf), from, &group), (reply, now))
@@ -91,19 +92,17 @@ fn may_group(engine: &Engine, config: &Config, session: &Session, now: Now) -> b
         && (monitor_ms == 0 || coarse(monitor_ms.saturating_mul(1_000)))
 }
 
-/// Finds out which requests form the group.
+/// Finds out which requests form the group; returns the bytes by which they may make the keyspace
+/// grow.
 fn collect<'b>(
     engine: &Engine,
     config: &Config,
     (batch, buf): (&'b Batch, &'b [u8]),
     requests: Range<usize>,
     group: &mut Group<'b>,
-) {
+) -> usize {
     let limited = engine.keyspace.has_entry_limit();
-    let mut spare = match config.maxmemory {
-        0 => usize::MAX,
-        max => max.saturating_sub(engine.used_memory()),
-    };
+    let mut needed = 0;
     let mut last: Option<(&[u8], Resolved, usize)> = None;
     for at in requests.take(GROUP_MAX) {
         let args = batch.request(at, buf);
@@ -112,30 +111,30 @@ fn collect<'b>(
             // A pipeline is mostly one command.
             Some((held, found, key_at)) if held == name => (found, key_at),
             _ => {
-                let Some(found) = engine.commands.find(name) else { return };
-                let Some(key_at) = engine.commands.groupable(found.id) else { return };
+                let Some(found) = engine.commands.find(name) else { break };
+                let Some(key_at) = engine.commands.groupable(found.id) else { break };
                 last = Some((name, found, key_at));
                 (found, key_at)
             }
         };
         let command = found.command;
         if !command.accepts(args.len()) || args.wire_len() > REQUEST_LEN_MAX {
-            return;
+            break;
         }
         if command.is(flags::WRITE) && limited || Ahead::concerns(config, command, args) {
-            return;
+            break;
         }
         if command.is(flags::DENYOOM) {
-            let Some(rest) = spare.checked_sub(needed(args)) else { return };
-            spare = rest;
+            needed += growth(args);
         }
         group.keys.push(engine.keyspace.key(args.get(key_at)));
         group.ids.push(found.id);
     }
+    needed
 }
 
 /// Bytes by which a request may make the keyspace grow, as far as its length tells.
-fn needed(args: Args<'_>) -> usize {
+fn growth(args: Args<'_>) -> usize {
     args.wire_len() + ENTRY_OVERHEAD
 }
 

@@ -154,13 +154,27 @@ fn evict(engine: &Engine, scope: Scope, room: Room, n: usize, now: Now) -> bool 
     room.policy != Policy::NoEviction && (0..n).all(|_| engine.keyspace.evict(scope, room, now))
 }
 
-/// Brings bytes under their limit, by a bounded number of victims: what is left over is worked off
-/// by later commands and by the periodic work. False when bytes stay above `maxmemory` because
-/// nothing may be evicted.
+/// Whether `needed` more bytes fit under the limit, after making room for them.
+pub(super) fn has_room(engine: &Engine, config: &Config, needed: usize, now: Now) -> bool {
+    let fits = || match config.maxmemory {
+        0 => true,
+        max => engine.used_memory() + needed <= max,
+    };
+    needed == 0 || fits() || make_room_for(engine, config, needed, now) && fits()
+}
+
+/// Brings bytes under their limit (see `make_room_for`).
 pub(crate) fn make_room(engine: &Engine, config: &Config, now: Now) -> bool {
+    make_room_for(engine, config, 0, now)
+}
+
+/// Brings bytes under their limit with `needed` to spare, by a bounded number of victims: what is
+/// left over is worked off by later commands and by the periodic work. False when bytes stay above
+/// `maxmemory` because nothing may be evicted.
+fn make_room_for(engine: &Engine, config: &Config, needed: usize, now: Now) -> bool {
     let over = || match config.maxmemory {
         0 => 0,
-        max => engine.used_memory().saturating_sub(max),
+        max => (engine.used_memory() + needed).saturating_sub(max),
     };
     let mut excess = over();
     // A large value may be worth ten thousand small ones. Counting victims alone would let memory
