@@ -31,13 +31,13 @@ check: ## format, lints, rules of the house, pages, dependencies
 # Both sanitizers need a nightly flag, which RUSTC_BOOTSTRAP lets the stable compiler take, and a
 # build of their own. PANNIER_STEPS is the percentage of their steps that the model tests do.
 SANITIZE = RUSTC_BOOTSTRAP=1 PANNIER_STEPS=$${PANNIER_STEPS:-20} cargo test -q \
-	--target x86_64-unknown-linux-gnu --tests
+	--target x86_64-unknown-linux-gnu
 
 sanitize: ## run the tests of unsafe code and of threads under AddressSanitizer and ThreadSanitizer
-	RUSTFLAGS="-Zsanitizer=address" $(SANITIZE) --target-dir target/address \
+	RUSTFLAGS="-Zsanitizer=address" $(SANITIZE) --target-dir target/address --tests \
 		-p pannier-collections -p pannier-store
 	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
-		$(SANITIZE) --target-dir target/thread -p pannier-store -p pannier-engine
+		$(SANITIZE) --target-dir target/thread -p pannier-store --test threads
 
 bench: ## compare with the Redis and Valkey of this machine, record it, draw docs/performance.md
 	cargo run --release -q -p pannier-benches --bin peers

@@ -544,6 +544,6 @@ fn an_element_replaced_by_hand_is_lost_to_lookups_but_not_to_the_table() {
     for key in 0..200_u64 {
         assert!(table.find(mix(key) >> 6, |_| true).is_none());
     }
-    table.retain(|entry| number(entry.key()) % 2 == 0);
+    table.retain(|entry| number(entry.key()).is_multiple_of(2));
     assert_eq!((table.len(), table.iter().count()), (100, 100));
 }
