@@ -7,7 +7,7 @@
 //! turned back into the number of uses that it stands for, and the score is idle time over uses:
 //! of two keys used as often the longer idle one goes, and a key with ten times the uses may rest
 //! ten times as long. The first use, which only put the key in, counts half. At 205,000 entries
-//! that gives 0.816, 0.554 and 0.651 on the three traces against 0.815, 0.554 and 0.638 for the
+//! that gives 0.816, 0.553 and 0.650 on the three traces against 0.815, 0.554 and 0.638 for the
 //! counter alone (`docs/ideas/eviction.md` has the alternatives).
 //!
 //! Rules: entries idle for the same time go by their counters alone, so that order is Redis's.
