@@ -171,6 +171,7 @@ fn whole(criterion: &mut Criterion) {
 /// Fills a table with ten million elements and empties it again, one timed operation after the
 /// other, three times over. What an operation takes by itself is the least of the three; the
 /// greatest of these is what the structure can cost a request.
+#[expect(clippy::disallowed_methods, reason = "it times single operations, which criterion cannot")]
 fn worst(_: &mut Criterion) {
     if std::env::var_os("PANNIER_WORST").is_none() {
         println!("the slowest single operation is only looked for with PANNIER_WORST=1");
