@@ -154,7 +154,7 @@ parameters! {
     // The keyspace and its limits.
 
     /// Number of logical databases.
-    databases: usize = "16", "databases", Kind::Integer { min: 1, max: i32::MAX as i64 }, immutable;
+    databases: usize = "16", "databases", Kind::Integer { min: 1, max: 1 << 16 }, immutable;
     /// Bytes that may be used before entries are evicted or writes refused; 0 means no limit.
     maxmemory: usize = "0", "maxmemory", Kind::Memory { min: 0, max: u64::MAX }, live;
     /// What is evicted when a limit is reached.
