@@ -6,13 +6,13 @@
 //! stays there by inheritance (see `cpu`).
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::timing::poll;
 
@@ -28,10 +28,8 @@ pub(crate) struct Load<'a> {
     pub(crate) requests: u64,
 }
 
-/// What redis-benchmark measured; the names are its columns.
-#[derive(Deserialize)]
+/// What redis-benchmark measured.
 pub(crate) struct Measured {
-    #[serde(rename = "rps")]
     pub(crate) ops_per_s: f64,
     pub(crate) p50_latency_ms: f64,
     pub(crate) p99_latency_ms: f64,
@@ -60,7 +58,13 @@ pub(crate) fn run(load: &Load<'_>) -> Result<Measured> {
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(last).context("redis-benchmark does not take the value")?;
     }
-    // Two lines fit into the pipe, so that the child never waits for us to read.
+    // It prints the request with its value, which may be longer than the pipe: read meanwhile.
+    let printed = child.stdout.take().map(|mut stdout| {
+        thread::spawn(move || {
+            let mut printed = Vec::new();
+            stdout.read_to_end(&mut printed).map(|_| printed)
+        })
+    });
     let ended = poll(LIMIT, Duration::from_millis(5), || child.try_wait().transpose());
     if ended.is_none() {
         child.kill()?;
@@ -70,14 +74,30 @@ pub(crate) fn run(load: &Load<'_>) -> Result<Measured> {
     let output = child.wait_with_output()?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "redis-benchmark: {}", complaint.trim());
-    parse(&output.stdout)
+    let printed = printed.context("redis-benchmark has no output")?.join();
+    parse(&printed.map_err(|_| anyhow!("the reader panicked"))??)
 }
 
-fn parse(csv: &[u8]) -> Result<Measured> {
-    let mut reader = csv::Reader::from_reader(csv);
-    let row = reader.deserialize().next().context("redis-benchmark printed no result")?;
-    row.context("redis-benchmark printed another table")
+/// Reads a header and one row. The row's first column repeats the request as it is, quotes and all,
+/// which is no CSV; so its columns are counted from the end.
+fn parse(printed: &[u8]) -> Result<Measured> {
+    let text = String::from_utf8_lossy(printed);
+    let (header, row) = text.split_once('\n').context("redis-benchmark printed no result")?;
+    ensure!(header.trim_end() == HEADER, "redis-benchmark printed another table: {header}");
+    let row = row.trim_end().strip_suffix('"').context("redis-benchmark printed no result")?;
+    let columns: Vec<&str> = row.rsplitn(8, r#"",""#).collect();
+    let number = |at: usize| -> Result<f64> {
+        let column = columns.get(at).context("redis-benchmark printed too few columns")?;
+        column.parse().with_context(|| format!("redis-benchmark printed {column:?}"))
+    };
+    Ok(Measured { ops_per_s: number(6)?, p50_latency_ms: number(3)?, p99_latency_ms: number(1)? })
 }
+
+/// What it prints above the row.
+const HEADER: &str = concat!(
+    r#""test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","#,
+    r#""p99_latency_ms","max_latency_ms""#
+);
 
 /// A word up to this length is an argument.
 const ARGUMENT_LEN_MAX: usize = 100 << 10;
@@ -87,19 +107,19 @@ const LIMIT: Duration = Duration::from_secs(120);
 mod tests {
     use super::*;
 
+    fn printed(request: &str) -> Vec<u8> {
+        let numbers = r#""653594.81","0.984","0.248","0.943","1.599","2.735","4.071""#;
+        format!("{HEADER}\n\"{request}\",{numbers}\n").into_bytes()
+    }
+
     #[test]
-    fn the_table_of_redis_benchmark_is_read_by_its_column_names() {
-        let csv = concat!(
-            r#""test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","#,
-            r#""p99_latency_ms","max_latency_ms""#,
-            "\n",
-            r#""GET key:__rand_int__","653594.81","0.984","0.248","0.943","1.599","2.735","4.071""#,
-            "\n"
-        );
-        let measured = parse(csv.as_bytes()).unwrap();
-        assert_eq!(measured.ops_per_s, 653_594.81);
-        assert_eq!(measured.p50_latency_ms, 0.943);
-        assert_eq!(measured.p99_latency_ms, 2.735);
+    fn the_row_of_redis_benchmark_is_read_whatever_request_it_repeats() {
+        for request in ["GET key:__rand_int__", r#"SET k {"id":"1","name":"a, b"}"#] {
+            let measured = parse(&printed(request)).unwrap();
+            assert_eq!(measured.ops_per_s, 653_594.81);
+            assert_eq!(measured.p50_latency_ms, 0.943);
+            assert_eq!(measured.p99_latency_ms, 2.735);
+        }
     }
 
     #[test]

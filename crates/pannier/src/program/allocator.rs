@@ -5,7 +5,7 @@
 //! of 16 bytes to 4 KiB 1.29, 1.44, 1.27; RSS after flushing those 30, 217, 182 MB; CPU time of a
 //! random GET in a pipeline 1.84, 1.92, 2.23 us (SET 1.79, 1.76, 2.07).
 //!
-//! Huge pages are for large keyspaces: they take a tenth to a fifth off a random GET on a million
+//! Huge pages are for large keyspaces: they take about a tenth off a random GET on a million
 //! keys, but an empty server would pay 7 MB for them, because each small arena gets a page of
 //! 2 MB. So the process starts with huge pages switched off for itself ([`begin`]) although
 //! jemalloc is told to ask for them everywhere (`.cargo/config.toml`), and [`keep_house`] switches
