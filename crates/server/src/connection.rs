@@ -76,11 +76,11 @@ impl From<io::Error> for End {
     }
 }
 
-/// Why a buffer was left.
+/// Why work was left.
 enum Left {
-    /// What remains is less than a request.
+    /// What remains must wait: for the rest of a request, or for the socket.
     Drained,
-    /// Whole requests may remain.
+    /// The turn was over; there may be more to do.
     Early,
 }
 
@@ -154,13 +154,13 @@ impl Connection {
                 break Left::Early;
             }
         };
-        self.flush(turn.cx)?;
+        let flushed = self.flush(turn.cx)?;
         self.check_output_limits(turn.cx)?;
         self.publish();
         if self.is_finished() && self.pending.is_empty() {
             return Err(End::Finished);
         }
-        Ok(left)
+        Ok(if matches!(flushed, Left::Early) { flushed } else { left })
     }
 
     /// Whether nothing more is executed. A shutdown does not wait for the end of a pause.
@@ -418,17 +418,23 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes what is pending until the socket takes no more.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    /// Writes what is pending until the socket takes no more. A peer that reads as fast as this
+    /// writes must not keep the others waiting: `Early` after so many bytes.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<Left, End> {
+        let mut written = 0;
         while !self.pending.is_empty() {
+            if written >= FLUSH_LEN {
+                return Ok(Left::Early);
+            }
             let slices: Vec<_> = self.pending.slices(SLICES_MAX).collect();
             let Poll::Ready(len) = self.stream.poll_write(cx, &slices) else { break };
             let len = len?;
             drop(slices);
             self.pending.advance(len);
             self.count_write(len);
+            written += len;
         }
-        Ok(())
+        Ok(Left::Drained)
     }
 
     fn count_write(&self, len: usize) {
@@ -514,6 +520,9 @@ const TURN_US: u64 = 1_000;
 /// Replies that are sent before the rest of a batch is executed.
 const SEND_LEN: usize = 256 << 10;
 
+/// Pending bytes that one turn writes before others have theirs.
+const FLUSH_LEN: usize = 512 << 10;
+
 /// Requests that a read counts for.
 const READ_COST: usize = 32;
 
@@ -528,7 +537,7 @@ const READ_MIN: usize = 16 << 10;
 const HELD_LEN_MAX: usize = 512 << 10;
 
 /// Parts of one vectored write.
-const SLICES_MAX: usize = 64;
+const SLICES_MAX: usize = 16;
 
 /// A timer that looks again after so long, however far its deadline is.
 const DEADLINE_MAX: Duration = Duration::from_secs(3600);
