@@ -39,7 +39,7 @@ sanitize: ## run the tests of unsafe code and of threads under AddressSanitizer 
 	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
 		$(SANITIZE) --target-dir target/thread -p pannier-store --test threads
 
-bench: ## compare with the Redis and Valkey of this machine, record it, draw docs/performance.md
+bench: ## compare with the Redis and Valkey of this machine (a quarter of an hour), draw docs/performance.md
 	cargo run --release -q -p pannier-benches --bin peers
 
 bench-quick: ## the same in a minute or two, for a first look

@@ -57,7 +57,13 @@ type Make = fn(usize, u64) -> Vec<u8>;
 const KINDS: [(&str, Make); 2] = [("json", json), ("random", random)];
 
 fn keyspace() -> Keyspace {
-    Keyspace::new(Options { shards: 1, databases: 1, seed: 1, now: NOW })
+    Keyspace::new(Options {
+        shards: 1,
+        databases: 1,
+        seed: 1,
+        now: NOW,
+        reaper: std::sync::Arc::new(drop),
+    })
 }
 
 fn set(keyspace: &Keyspace, name: &[u8], value: &[u8], compressor: Option<&Compressor>) {

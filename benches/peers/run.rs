@@ -52,7 +52,8 @@ impl Run {
     /// Remembers that a peer has no figure, and why.
     pub(crate) fn left_out(&mut self, peer: usize, what: &str, why: impl Display) {
         let peer = self.peers[peer].name().to_owned();
-        let note = Note { peer, what: what.to_owned(), why: format!("{why:#}") };
+        let note =
+            Note { peer, what: what.to_owned(), why: format!("{why:#}").trim_end().to_owned() };
         eprintln!("  {note}");
         self.notes.push(note);
     }

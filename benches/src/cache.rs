@@ -36,7 +36,13 @@ impl Cache {
     pub fn new(policy: Policy, limit: Limit, shards: usize) -> Self {
         let now = Now { unix_us: START_US, mono_us: START_US };
         let rules = Rules { frequency: policy.frequency(), ..Rules::default() };
-        let keyspace = Keyspace::new(Options { shards, databases: 1, seed: 7, now });
+        let keyspace = Keyspace::new(Options {
+            shards,
+            databases: 1,
+            seed: 7,
+            now,
+            reaper: std::sync::Arc::new(drop),
+        });
         Self { keyspace, room: Room { policy, samples: 5, rules }, now, limit }
     }
 
