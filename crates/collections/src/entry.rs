@@ -79,25 +79,26 @@ impl<O> Entry<O> {
         entry
     }
 
-    /// Replaces the value; key, deadline, access, flags, stamp and tag stay.
+    /// Replaces the value; key, deadline, access, flags, stamp and tag stay. Returns the object
+    /// that was the value, if it was one: dropping it may take a while.
     ///
     /// # Panics
     /// When inline bytes are longer than `u32::MAX`.
-    pub fn set_payload(&mut self, payload: NewPayload<'_, O>) {
+    pub fn set_payload(&mut self, payload: NewPayload<'_, O>) -> Option<O> {
         let old = self.block.parts();
         let (kind, value) = payload.shape();
         let deadline = self.deadline();
         let least = Parts::least(kind, deadline, old.key_len, value, 0);
         let roomy = self.block.size() > 2 * size_of_class(least.class);
+        let object = self.block.take_object();
         if old.with_value(kind, value).fit() && !roomy {
-            let object = self.block.take_object();
             self.write(payload);
-            drop(object);
         } else {
             let mut new = Self::new(self.key(), payload, deadline);
             new.block.inherit(&self.block);
             *self = new;
         }
+        object
     }
 
     /// Grows or cuts inline bytes to `len`; new bytes are zero. False, and nothing done, when the
@@ -122,6 +123,63 @@ impl<O> Entry<O> {
             self.block.move_to(least(spare), deadline);
         }
         true
+    }
+
+    /// Puts `added` in place of the `removed` inline bytes at `at`. The block grows to what is
+    /// needed and no further: its classes are an eighth to a quarter apart, so repeated growth is
+    /// amortised all the same, and small collections stay small. False, and nothing done, when
+    /// the value is not inline bytes.
+    ///
+    /// # Panics
+    /// When the removed bytes are not all there, or the length exceeds `u32::MAX`.
+    pub fn splice_bytes(&mut self, at: usize, removed: usize, added: &[u8]) -> bool {
+        let old = self.block.parts();
+        if old.kind != Kind::Bytes {
+            return false;
+        }
+        let (end, tail) = (old.value_len, at + removed);
+        assert!(tail <= end, "only what is there can be replaced");
+        let len = end - removed + added.len();
+        let deadline = self.deadline();
+        let least = Parts::least(Kind::Bytes, deadline, old.key_len, bytes_of(len), 0);
+        let fits = old.with_value(Kind::Bytes, bytes_of(len)).fit();
+        if len > end {
+            if fits {
+                self.block.resize_bytes(len);
+            } else {
+                assert!(len <= u32::MAX as usize, "inline bytes are limited to u32::MAX");
+                self.block.move_to(least, deadline);
+            }
+        }
+        let bytes = self.block.bytes_mut().unwrap_or_default();
+        bytes.copy_within(tail..end, at + added.len());
+        bytes[at..at + added.len()].copy_from_slice(added);
+        if len < end {
+            if fits && self.block.size() <= 2 * size_of_class(least.class) {
+                self.block.resize_bytes(len);
+            } else {
+                self.block.move_to(least, deadline);
+            }
+        }
+        true
+    }
+
+    /// The same entry under another key.
+    ///
+    /// # Panics
+    /// When the key is longer than `u32::MAX`.
+    pub fn rekeyed(mut self, key: &[u8]) -> Self {
+        let deadline = self.deadline();
+        let object = self.block.take_object();
+        let payload = match (object, self.block.payload()) {
+            (Some(object), _) => NewPayload::Object(object),
+            (None, Payload::Int(number)) => NewPayload::Int(number),
+            (None, Payload::Bytes(bytes)) => NewPayload::Bytes(bytes),
+            (None, Payload::Object(_)) => unreachable!("the object was taken"),
+        };
+        let mut moved = Self::new(key, payload, deadline);
+        moved.block.inherit(&self.block);
+        moved
     }
 
     /// Sets or removes the deadline. An entry that gets its first one gets any stamp.

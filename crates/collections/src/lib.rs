@@ -1,4 +1,4 @@
-//! Data structures of the keyspace: table, entry, wheel. The only home of unsafe code.
+//! Data structures of the keyspace: table, entry, wheel, packed. The only home of unsafe code.
 //!
 //! They know no key space, no protocol and no unit of time: the table is told hashes, the wheel
 //! counts ticks, and what the flags of an entry mean is its owner's affair. Nothing here reads a
@@ -14,11 +14,15 @@
 //! (`make sanitize`).
 
 mod entry;
+mod integer;
+mod packed;
 mod size_class;
 mod table;
 mod wheel;
 
 pub use entry::{Entry, NewPayload, Payload};
+pub use integer::canonical_integer;
+pub use packed::{Encoded, Packed, Piece, Splice};
 pub use size_class::allocated;
 pub use table::{Shape, Table, Tagged};
 pub use wheel::Wheel;

@@ -323,7 +323,7 @@ fn a_panicking_drop_frees_the_block() {
         }
     }
     let mut entry = Entry::new(b"key", NewPayload::Object(Bomb), None);
-    let replace = std::panic::AssertUnwindSafe(|| entry.set_payload(NewPayload::Int(1)));
+    let replace = std::panic::AssertUnwindSafe(|| drop(entry.set_payload(NewPayload::Int(1))));
     assert!(std::panic::catch_unwind(replace).is_err());
     assert!(matches!(entry.payload(), Payload::Int(1)));
     entry.set_payload(NewPayload::Object(Bomb));

@@ -75,7 +75,10 @@ impl Engine {
         let Options { config, host, now, seed, shards } = options;
         let commands = Table::new(&config.rename_command)?;
         let databases = config.databases;
-        let keyspace = Keyspace::new(pannier_store::Options { shards, databases, seed, now });
+        let discard = Arc::clone(&host);
+        let reaper = Arc::new(move |garbage| discard.discard(Box::new(garbage)));
+        let keyspace =
+            Keyspace::new(pannier_store::Options { shards, databases, seed, now, reaper });
         let mut rng = fastrand::Rng::with_seed(seed);
         let run_id = random_id(&mut rng);
         let engine = Self {

@@ -79,8 +79,10 @@ impl Keyspace {
         if let Some(deadline) = later {
             shard.wheel.arm(deadline, mark);
         }
-        shard.stats.expired += u64::from(removed.is_some());
-        removed.is_some()
+        let expired = removed.is_some();
+        shard.stats.expired += u64::from(expired);
+        shard.bury(removed);
+        expired
     }
 
     /// When the next call of [`Keyspace::expire`] may have something to do (Unix milliseconds);
@@ -119,7 +121,8 @@ mod tests {
     #[test]
     fn a_storm_is_freed_in_small_steps_that_say_whether_there_is_more() {
         let start = 1_700_000_000_000;
-        let options = Options { shards: 2, databases: 1, seed: 1, now: at_ms(start) };
+        let reaper = std::sync::Arc::new(drop);
+        let options = Options { shards: 2, databases: 1, seed: 1, now: at_ms(start), reaper };
         let keyspace = Keyspace::new(options);
         // So far ahead that marks lie on a coarse level and fall to finer ones first.
         let due = start + 100_000;

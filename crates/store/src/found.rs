@@ -7,6 +7,7 @@
 //! Neighbours: `view` makes it, `value` knows types and encodings.
 
 use crate::keyspace::Keyspace;
+use crate::types::{self, Collection};
 use crate::value::{self, Item, Str, WrongType};
 use crate::{Encoding, Kind, Now, Rules};
 
@@ -25,7 +26,7 @@ impl<'v> Found<'v> {
 
     /// The type, as TYPE names it.
     pub fn kind(self) -> Kind {
-        value::kind(self.item)
+        types::kind(self.item)
     }
 
     /// The encoding, as OBJECT ENCODING names it.
@@ -39,6 +40,14 @@ impl<'v> Found<'v> {
     /// [`WrongType`] when it holds another type.
     pub fn string(self) -> Result<Str<'v>, WrongType> {
         Str::of(self.item)
+    }
+
+    /// The collection it holds.
+    ///
+    /// # Errors
+    /// [`WrongType`] when it holds another type.
+    pub fn collection<T: Collection>(self) -> Result<T::Ref<'v>, WrongType> {
+        types::read::<T>(self)
     }
 
     /// The deadline in Unix milliseconds, if it has one.

@@ -4,9 +4,10 @@
 //! word and the lock of a key's shard is found by counting bits. A key's shard comes from the low
 //! bits of its hash and its place in the table from the high ones, so the two are independent.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use pannier_collections::Table;
 use parking_lot::Mutex;
 
 use crate::counters::{Counters, Totals};
@@ -15,14 +16,13 @@ use crate::eviction::Pools;
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Watcher;
 use crate::shard::{DATABASES_MAX, Shard, ShardStats};
-use crate::value::Item;
 use crate::{Now, Open, Rules};
 
 /// A set of shards is one `u64`.
 const SHARDS_MAX: usize = 64;
 
 /// How to build a keyspace.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Number of shards, rounded up to a power of two, at most 64. One is fine.
     pub shards: usize,
@@ -32,7 +32,13 @@ pub struct Options {
     pub seed: u64,
     /// The time at which the wheel starts.
     pub now: Now,
+    /// Who frees what would take long to free.
+    pub reaper: Reaper,
 }
+
+/// Who frees what would take long to free, so that no command waits for it. It is called under a
+/// shard's lock.
+pub type Reaper = Arc<dyn Fn(Garbage) + Send + Sync>;
 
 /// All keys of all databases. Shared between workers.
 pub struct Keyspace {
@@ -46,9 +52,15 @@ pub struct Keyspace {
     pub(crate) pools: Pools,
 }
 
-/// What a flush took out; dropping it frees the memory, which may take a while.
-#[must_use = "dropping the garbage is the slow part of a flush: choose where it happens"]
-pub struct Garbage(#[expect(dead_code, reason = "held to be dropped")] Vec<Table<Item>>);
+/// What was taken out of the keyspace; dropping it frees the memory, which may take a while.
+#[must_use = "dropping the garbage is the slow part of a removal: choose where it happens"]
+pub struct Garbage(#[expect(dead_code, reason = "held to be dropped")] Box<dyn Any + Send>);
+
+impl Garbage {
+    pub(crate) fn new(removed: impl Any + Send) -> Self {
+        Self(Box::new(removed))
+    }
+}
 
 impl Keyspace {
     /// An empty keyspace.
@@ -59,7 +71,15 @@ impl Keyspace {
         let now_ms = options.now.unix_ms();
         Self {
             shards: (0..shards)
-                .map(|_| Mutex::new(Shard::new(hasher.clone(), seeds.u64(..), now_ms)))
+                .map(|_| {
+                    let seed = seeds.u64(..);
+                    Mutex::new(Shard::new(
+                        hasher.clone(),
+                        seed,
+                        now_ms,
+                        Arc::clone(&options.reaper),
+                    ))
+                })
                 .collect(),
             counters: Counters::new(options.databases.clamp(1, DATABASES_MAX)),
             hasher,
@@ -163,7 +183,7 @@ impl Keyspace {
             shard.wheel.clear();
             shard.delta += shard.wheel.footprint() as isize;
         }
-        Garbage(garbage)
+        Garbage::new(garbage)
     }
 
     /// Exchanges two databases' counters; the caller holds every shard.

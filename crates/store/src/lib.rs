@@ -28,6 +28,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 mod time;
+mod types;
 mod value;
 mod view;
 
@@ -41,9 +42,10 @@ pub use expiry::Turn;
 pub use found::Found;
 pub use hash::Key;
 pub use interest::Watcher;
-pub use keyspace::{Garbage, Keyspace, Options};
+pub use keyspace::{Garbage, Keyspace, Options, Reaper};
 pub use scan::Cursor;
 pub use shard::ShardStats;
 pub use time::Now;
+pub use types::{Body, Collection, Hash, HashMut, HashRef, Limits, Opened};
 pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, StrBuffer, WrongType};
 pub use view::{Deadline, Open, Taken, View};

@@ -12,12 +12,13 @@
 //! Rules: callers hold the shard's lock (they have `&mut Shard`). Neighbours: `view` for
 //! commands, `expiry` for the wheel's turns, `eviction` for victims.
 
-use pannier_collections::{NewPayload, Table, Wheel};
+use pannier_collections::{NewPayload, Payload, Table, Wheel};
 
 use crate::counters::Counters;
 use crate::database::{Compression, Database};
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Interest;
+use crate::keyspace::{Garbage, Reaper};
 use crate::value::{ARMED, FORM, Item, Object, footprint};
 use crate::{Now, Rules};
 
@@ -95,6 +96,7 @@ pub(crate) struct Slot<'s> {
     wheel: &'s mut Wheel<Mark>,
     next_stamp: &'s mut u8,
     interest: &'s Interest,
+    reaper: &'s Reaper,
 }
 
 /// The sums of one database's part.
@@ -125,7 +127,12 @@ impl<'s> Slot<'s> {
     pub(crate) fn replace(&mut self, payload: NewPayload<'_, Object>, form: u8) {
         let before = footprint(self.item);
         self.part.compression.remove(self.item);
-        self.item.set_payload(payload);
+        let object = self.item.set_payload(payload);
+        if let Some(object) = object
+            && object.is_heavy()
+        {
+            (self.reaper)(Garbage::new(object));
+        }
         self.item.set_flags(self.item.flags() & !FORM | form);
         self.part.compression.add(self.item);
         self.resized(before);
@@ -193,10 +200,11 @@ pub(crate) struct Shard {
     pub(crate) rng: fastrand::Rng,
     pub(crate) hasher: KeyHasher,
     pub(crate) interest: Interest,
+    reaper: Reaper,
 }
 
 impl Shard {
-    pub(crate) fn new(hasher: KeyHasher, seed: u64, now_ms: u64) -> Self {
+    pub(crate) fn new(hasher: KeyHasher, seed: u64, now_ms: u64, reaper: Reaper) -> Self {
         Self {
             databases: Vec::new(),
             index_of_id: Vec::new(),
@@ -208,6 +216,7 @@ impl Shard {
             rng: fastrand::Rng::with_seed(seed),
             hasher,
             interest: Interest::default(),
+            reaper,
         }
     }
 
@@ -294,6 +303,7 @@ impl Shard {
             wheel: &mut self.wheel,
             next_stamp: &mut self.next_stamp,
             interest: &self.interest,
+            reaper: &self.reaper,
         })
     }
 
@@ -301,7 +311,8 @@ impl Shard {
     #[cold]
     fn expire_found(&mut self, counters: &Counters, database: usize, key: Key<'_>, look: Look) {
         if !look.rules.keep_expired {
-            self.remove(counters, database, key);
+            let item = self.remove(counters, database, key);
+            self.bury(item);
             self.stats.expired += 1;
         }
     }
@@ -356,6 +367,15 @@ impl Shard {
         counters.release(database, 1);
         self.changed(database, item.key());
         Some(item)
+    }
+
+    /// Frees an item that was taken out, elsewhere if that takes long.
+    pub(crate) fn bury(&self, item: Option<Item>) {
+        if let Some(item) = item
+            && matches!(item.payload(), Payload::Object(object) if object.is_heavy())
+        {
+            (self.reaper)(Garbage::new(item));
+        }
     }
 
     /// Arms a mark for an item that is not in the table yet.

@@ -4,15 +4,17 @@
 //! one), as bytes inside the entry's allocation up to [`INLINE_MAX`], or beyond that as a
 //! reference-counted buffer, so that a reply can carry it without copying it under the lock.
 //! A compressed one (see `compress`) is bytes inside the entry, whatever its length, under the
-//! flag [`COMPRESSED`]. Commands see [`Str`] and never ask which.
+//! flag [`COMPRESSED`]. Commands see [`Str`] and never ask which. Collections are packed inside
+//! the entry under the flag [`PACKED`], or objects (see `types`).
 //!
 //! OBJECT ENCODING answers Redis's names at Redis's thresholds: `int`, `embstr` up to 44 bytes,
 //! `raw` above, and `raw` for whatever was modified in place (the flag [`RAW`]).
 
 use bytes::{Bytes, BytesMut};
-use pannier_collections::{Entry, NewPayload, Payload};
+use pannier_collections::{Entry, NewPayload, Payload, canonical_integer};
 
 use crate::compress::{Compressed, CompressedStr};
+use crate::types::LargeHash;
 
 /// Longest string kept inside its entry. Copying 16 KiB costs about what a reference count and a
 /// second element of a vectored write cost, so shorter strings are copied.
@@ -27,8 +29,10 @@ pub(crate) const RAW: u8 = 1;
 pub(crate) const ARMED: u8 = 2;
 /// Entry flag: the bytes are a string that was compressed.
 pub(crate) const COMPRESSED: u8 = 4;
+/// Entry flag: the bytes are a packed collection.
+pub(crate) const PACKED: u8 = 8;
 /// The flags that say what the value is, and that go where it goes.
-pub(crate) const FORM: u8 = RAW | COMPRESSED;
+pub(crate) const FORM: u8 = RAW | COMPRESSED | PACKED;
 
 /// A string longer than [`INLINE_MAX`]: a shared buffer, and how much room it really has.
 #[derive(Clone, Default)]
@@ -74,6 +78,8 @@ impl Large {
 pub(crate) enum Object {
     /// A string longer than [`INLINE_MAX`].
     Large(Large),
+    /// A large hash.
+    Hash(Box<LargeHash>),
 }
 
 impl Object {
@@ -82,9 +88,39 @@ impl Object {
         match self {
             // The buffer, and the shared counter that `bytes` allocates beside it.
             Self::Large(large) => pannier_collections::allocated(large.capacity) + 32,
+            Self::Hash(hash) => hash.footprint(),
+        }
+    }
+
+    /// The type of the value.
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Large(_) => Kind::String,
+            Self::Hash(_) => Kind::Hash,
+        }
+    }
+
+    /// Whether it is a collection without elements.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Large(_) => false,
+            Self::Hash(hash) => hash.len() == 0,
+        }
+    }
+
+    /// Whether freeing it takes so long that it should be done elsewhere.
+    pub(crate) fn is_heavy(&self) -> bool {
+        match self {
+            Self::Large(large) => large.capacity > HEAVY_LEN,
+            Self::Hash(hash) => hash.len() > HEAVY_COUNT,
         }
     }
 }
+
+/// A buffer longer than this is returned to the system page by page.
+const HEAVY_LEN: usize = 1 << 20;
+/// Freeing so many elements takes about as long as handing them to another thread.
+const HEAVY_COUNT: usize = 64;
 
 /// The entry type of this keyspace.
 pub(crate) type Item = Entry<Object>;
@@ -102,6 +138,16 @@ pub(crate) fn footprint(item: &Item) -> usize {
 pub enum Kind {
     /// A string.
     String,
+    /// A hash.
+    Hash,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    SortedSet,
+    /// A stream.
+    Stream,
 }
 
 impl Kind {
@@ -109,7 +155,24 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::String => "string",
+            Self::Hash => "hash",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "zset",
+            Self::Stream => "stream",
         }
+    }
+
+    /// The first byte of a packed collection of this type.
+    pub(crate) const fn tag(self) -> u8 {
+        self as u8
+    }
+
+    /// The type that a packed collection's first byte names.
+    pub(crate) fn of_tag(tag: u8) -> Self {
+        const ALL: [Kind; 6] =
+            [Kind::String, Kind::Hash, Kind::List, Kind::Set, Kind::SortedSet, Kind::Stream];
+        ALL[tag as usize]
     }
 }
 
@@ -122,6 +185,18 @@ pub enum Encoding {
     Embstr,
     /// Any other string.
     Raw,
+    /// A small collection in one run of bytes.
+    Listpack,
+    /// A large hash or set.
+    Hashtable,
+    /// A set of integers, sorted.
+    Intset,
+    /// A large list.
+    Quicklist,
+    /// A large sorted set.
+    Skiplist,
+    /// A stream.
+    Stream,
 }
 
 impl Encoding {
@@ -131,6 +206,12 @@ impl Encoding {
             Self::Int => "int",
             Self::Embstr => "embstr",
             Self::Raw => "raw",
+            Self::Listpack => "listpack",
+            Self::Hashtable => "hashtable",
+            Self::Intset => "intset",
+            Self::Quicklist => "quicklist",
+            Self::Skiplist => "skiplist",
+            Self::Stream => "stream",
         }
     }
 }
@@ -171,9 +252,14 @@ impl<'a> Str<'a> {
     pub(crate) fn of(item: &'a Item) -> Result<Self, WrongType> {
         match item.payload() {
             Payload::Int(n) => Ok(Self::Int(n)),
-            Payload::Bytes(bytes) if item.flags() & COMPRESSED == 0 => Ok(Self::Bytes(bytes)),
+            Payload::Bytes(bytes) if item.flags() & (COMPRESSED | PACKED) == 0 => {
+                Ok(Self::Bytes(bytes))
+            }
             Payload::Object(Object::Large(large)) => Ok(Self::Large(&large.bytes)),
-            Payload::Bytes(stored) => Ok(Self::Compressed(CompressedStr::new(stored))),
+            Payload::Bytes(stored) if item.flags() & COMPRESSED != 0 => {
+                Ok(Self::Compressed(CompressedStr::new(stored)))
+            }
+            Payload::Bytes(_) | Payload::Object(_) => Err(WrongType),
         }
     }
 
@@ -290,59 +376,13 @@ pub(crate) fn encoding(item: &Item) -> Encoding {
         {
             Encoding::Embstr
         }
+        Payload::Bytes(_) if item.flags() & PACKED != 0 => Encoding::Listpack,
+        Payload::Object(Object::Hash(_)) => Encoding::Hashtable,
         Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Encoding::Raw,
-    }
-}
-
-/// The type of an entry's value.
-pub(crate) fn kind(item: &Item) -> Kind {
-    match item.payload() {
-        Payload::Int(_) | Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Kind::String,
     }
 }
 
 /// Whether a string is kept as an integer.
 pub(crate) fn is_integer(bytes: &[u8]) -> bool {
     canonical_integer(bytes).is_some()
-}
-
-/// The integer whose decimal text is exactly `bytes`.
-fn canonical_integer(bytes: &[u8]) -> Option<i64> {
-    let (negative, digits) = match bytes {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, bytes),
-    };
-    match digits {
-        [] => return None,
-        [b'0', ..] if digits.len() > 1 || negative => return None,
-        _ if digits.len() > 19 => return None,
-        _ => {}
-    }
-    let mut magnitude: u64 = 0;
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        magnitude = magnitude * 10 + u64::from(digit);
-    }
-    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_canonical_decimals_become_integers() {
-        for text in ["0", "7", "-1", "9223372036854775807", "-9223372036854775808"] {
-            let Some(n) = canonical_integer(text.as_bytes()) else { panic!("{text}") };
-            assert_eq!(n.to_string(), text);
-        }
-        for text in ["", "-", "-0", "00", "01", "+1", " 1", "1 ", "1.0", "9223372036854775808"] {
-            assert_eq!(canonical_integer(text.as_bytes()), None, "{text}");
-        }
-        assert_eq!(canonical_integer(b"-9223372036854775809"), None);
-        assert_eq!(canonical_integer(b"99999999999999999999"), None);
-    }
 }

@@ -8,10 +8,11 @@
 //!
 //! | method | hit or miss counted | access clock moved |
 //! |---|---|---|
-//! | `read`, `string` | yes | yes |
+//! | `read`, `string`, `read_as` | yes | yes |
 //! | `look` | yes | no |
 //! | `peek` | no | no |
-//! | `look_to_write`, `edit`, `set` | no | yes |
+//! | `look_to_write`, `edit`, `set`, `change` | no | yes |
+//! | `again` | no | no |
 //!
 //! Rules: a key outside the opened shards is a bug in the command's row and panics. Changes count
 //! into `dirty`, from which the caller's `settle` works; nothing else is notified from here.
@@ -28,7 +29,8 @@ use crate::hash::Key;
 use crate::interest::Watcher;
 use crate::keyspace::{Garbage, Keyspace};
 use crate::shard::{Look, Shard, Slot};
-use crate::value::{ARMED, FORM, Item, NewValue, Object, Str, WrongType};
+use crate::types::{self, Collection, Limits, Opened};
+use crate::value::{self, FORM, Item, NewValue, Str, WrongType};
 use crate::{Now, Rules};
 
 /// Expired keys removed in one shard before a random key is looked for in the next.
@@ -299,6 +301,89 @@ impl<'k> View<'k> {
         }
     }
 
+    /// Reads a collection (see `read`).
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds another type.
+    pub fn read_as<T: Collection>(
+        &mut self,
+        database: usize,
+        key: Key<'_>,
+    ) -> Result<Option<T::Ref<'_>>, WrongType> {
+        match self.read(database, key) {
+            None => Ok(None),
+            Some(found) => types::read::<T>(found).map(Some),
+        }
+    }
+
+    /// The entry of a key that a lookup has found before: for commands that work on several
+    /// collections at once. Nothing is counted, touched or removed.
+    pub fn again(&self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
+        let bit = 1u64 << self.keyspace.shard_of(key.hash);
+        assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
+        let shard = &self.guards.as_slice()[(self.mask & (bit - 1)).count_ones() as usize];
+        let table = &shard.databases.get(database)?.table;
+        let item = table.find(key.hash, |item| item.key() == key.bytes)?;
+        let live = item.deadline().is_none_or(|deadline| deadline > self.now.unix_ms());
+        live.then_some(Found { item, now: self.now, rules: self.rules })
+    }
+
+    /// Opens a collection for change, creating an empty one first if the key is missing and
+    /// `create` says so; `None` when there is nothing to open. Its access clock moves. The key goes
+    /// when the collection is empty afterwards.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds another type.
+    pub fn change<T: Collection, R>(
+        &mut self,
+        database: usize,
+        key: Key<'_>,
+        (limits, create): (&Limits, bool),
+        work: impl FnOnce(&mut T::Mut<'_>) -> R,
+    ) -> Result<Option<R>, WrongType> {
+        let look = self.look_with(self.rules.touch);
+        let keyspace = self.keyspace;
+        let hasher = &keyspace.hasher;
+        let mut changes = 0;
+        let shard = opened(keyspace, self.mask, &mut self.guards, key);
+        let Some(mut slot) = shard.find(&keyspace.counters, database, key, look) else {
+            if !create {
+                return Ok(None);
+            }
+            let mut item = types::new_item::<T>(key.bytes);
+            item.set_access(self.rules.fresh(self.now));
+            let changes = &mut changes;
+            let opened = Opened { item: &mut item, limits, hasher, changes };
+            let result = work(&mut T::open(opened));
+            self.dirty += *changes;
+            if !types::is_empty(&item) {
+                self.insert(database, key, item);
+            }
+            return Ok(Some(result));
+        };
+        if types::kind(slot.item) != T::KIND {
+            return Err(WrongType);
+        }
+        let before = value::footprint(slot.item);
+        let item = &mut *slot.item;
+        let result = work(&mut T::open(Opened { item, limits, hasher, changes: &mut changes }));
+        slot.resized(before);
+        if changes > 0 {
+            slot.changed();
+            self.dirty += changes;
+        }
+        if types::is_empty(slot.item) {
+            let empty = shard.remove(&keyspace.counters, database, key);
+            shard.bury(empty);
+        }
+        Ok(Some(result))
+    }
+
+    /// A generator for one command's random choices, drawn from the one of the key's shard.
+    pub fn rng(&mut self, key: Key<'_>) -> fastrand::Rng {
+        self.shard(key).rng.fork()
+    }
+
     /// Opens a live string for change in place; its access clock moves. A compressed string is
     /// inflated here, and stays so.
     ///
@@ -365,7 +450,8 @@ impl<'k> View<'k> {
         let counters = &self.keyspace.counters;
         if self.rules.keep_expired {
             // What has expired may still be there, unseen.
-            self.shard(key).remove(counters, database, key);
+            let unseen = self.shard(key).remove(counters, database, key);
+            self.shard(key).bury(unseen);
         }
         self.shard(key).insert(counters, database, key.hash, item, counted);
         if let Some(deadline) = deadline {
@@ -375,9 +461,10 @@ impl<'k> View<'k> {
 
     /// Removes a live key; false if there was none.
     pub fn remove(&mut self, database: usize, key: Key<'_>) -> bool {
-        let removed = self.take(database, key).is_some();
-        self.dirty += u64::from(removed);
-        removed
+        let Some(Taken(item)) = self.take(database, key) else { return false };
+        self.shard(key).bury(Some(item));
+        self.dirty += 1;
+        true
     }
 
     /// Removes a live key because its new deadline has passed already; false if there was none.
@@ -413,22 +500,10 @@ impl<'k> View<'k> {
         let Taken(mut item) = taken;
         self.dirty += 1;
         let counters = &self.keyspace.counters;
-        self.shard(key).remove(counters, database, key);
+        let replaced = self.shard(key).remove(counters, database, key);
+        self.shard(key).bury(replaced);
         if item.key() != key.bytes {
-            let (access, flags, deadline) = (item.access(), item.flags(), item.deadline());
-            let moved = item.object_mut().map(|object| match object {
-                Object::Large(large) => Object::Large(std::mem::take(large)),
-            });
-            let payload = match (moved, item.payload()) {
-                (Some(object), _) => NewPayload::Object(object),
-                (None, Payload::Bytes(bytes)) => NewPayload::Bytes(bytes),
-                (None, Payload::Int(n)) => NewPayload::Int(n),
-                (None, Payload::Object(object)) => NewPayload::Object(object.clone()),
-            };
-            let mut renamed = Entry::new(key.bytes, payload, deadline);
-            renamed.set_access(access);
-            renamed.set_flags(flags & !ARMED);
-            item = renamed;
+            item = item.rekeyed(key.bytes);
         }
         self.insert(database, key, item);
     }
@@ -447,7 +522,8 @@ impl<'k> View<'k> {
                     if item.deadline().is_none_or(|deadline| deadline > now_ms) {
                         return Some(bytes);
                     }
-                    shard.remove(&keyspace.counters, database, keyspace.key(&bytes));
+                    let expired = shard.remove(&keyspace.counters, database, keyspace.key(&bytes));
+                    shard.bury(expired);
                     shard.stats.expired += 1;
                 }
                 None

@@ -22,7 +22,13 @@ fn at(unix_ms: u64) -> Now {
 
 fn keyspace() -> &'static Keyspace {
     KEYSPACE.get_or_init(|| {
-        Keyspace::new(Options { shards: 4, databases: 2, seed: 3, now: at(START_MS) })
+        Keyspace::new(Options {
+            shards: 4,
+            databases: 2,
+            seed: 3,
+            now: at(START_MS),
+            reaper: std::sync::Arc::new(drop),
+        })
     })
 }
 

@@ -39,10 +39,24 @@ pub enum Group {
     Bitmap,
     /// About the connection.
     Connection,
-    /// About keys of any type.
+    /// Keys of any type.
     Generic,
+    /// Places on the globe.
+    Geo,
+    /// Hashes.
+    Hash,
+    /// Counts of distinct things, by HyperLogLog.
+    HyperLogLog,
+    /// Lists.
+    List,
     /// About the server.
     Server,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Streams.
+    Stream,
     /// Strings.
     String,
     /// Transactions.
@@ -56,7 +70,14 @@ impl Group {
             Self::Bitmap => "bitmap",
             Self::Connection => "connection",
             Self::Generic => "generic",
+            Self::Geo => "geo",
+            Self::Hash => "hash",
+            Self::HyperLogLog => "hyperloglog",
+            Self::List => "list",
             Self::Server => "server",
+            Self::Set => "set",
+            Self::SortedSet => "sorted-set",
+            Self::Stream => "stream",
             Self::String => "string",
             Self::Transactions => "transactions",
         }

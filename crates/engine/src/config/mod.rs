@@ -26,6 +26,8 @@ mod tests;
 
 use std::fmt;
 
+use pannier_store::Limits;
+
 pub use kind::Kind;
 pub(crate) use kind::memory;
 pub use rewrite::rewrite;
@@ -130,6 +132,22 @@ impl Config {
             Ok(Applied::Set)
         } else {
             Err(SetError::Value("argument does not fit".into()))
+        }
+    }
+
+    /// From which size on collections are no longer packed.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            hash_entries: self.hash_max_listpack_entries,
+            hash_value: self.hash_max_listpack_value,
+            list_size: self.list_max_listpack_size,
+            set_integers: self.set_max_intset_entries,
+            set_entries: self.set_max_listpack_entries,
+            set_value: self.set_max_listpack_value,
+            sorted_set_entries: self.zset_max_listpack_entries,
+            sorted_set_value: self.zset_max_listpack_value,
+            stream_bytes: self.stream_node_max_bytes,
+            stream_entries: self.stream_node_max_entries,
         }
     }
 

@@ -168,11 +168,11 @@ impl Keyspace {
                 && (room.policy.random()
                     || room.policy.score(item, now, room.rules) >= victim.score)
         });
-        if removed.is_some() {
-            shard.stats.evicted += 1;
-        }
+        let evicted = removed.is_some();
+        shard.stats.evicted += u64::from(evicted);
+        shard.bury(removed);
         self.publish(&mut shard);
-        removed.is_some()
+        evicted
     }
 
     /// Bytes held now, for the limit in bytes.

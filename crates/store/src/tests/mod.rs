@@ -9,6 +9,7 @@ mod accounting;
 mod compression;
 mod eviction;
 mod expiry;
+mod hash;
 mod limits;
 mod scan;
 
@@ -23,7 +24,13 @@ fn at(unix_ms: u64) -> Now {
 }
 
 fn keyspace(shards: usize) -> Keyspace {
-    Keyspace::new(Options { shards, databases: 16, seed: 7, now: at(START_MS) })
+    Keyspace::new(Options {
+        shards,
+        databases: 16,
+        seed: 7,
+        now: at(START_MS),
+        reaper: std::sync::Arc::new(drop),
+    })
 }
 
 /// Runs `work` on a view of one key.

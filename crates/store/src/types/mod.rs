@@ -1,0 +1,185 @@
+//! Collections: what all types of value other than strings have in common.
+//!
+//! A small collection is packed into its entry: one allocation holds key and value, and an
+//! operation looks through a few hundred bytes. A large one is an [`Object`] of its own structure.
+//! The limits between the two are parameters ([`Limits`]), and OBJECT ENCODING tells which it is.
+//!
+//! ```text
+//!  packed: | tag, 1: which type | count of elements, 2 | elements (see `Packed`) |
+//! ```
+//!
+//! Commands read through `View::read_as` and `View::get_as` and change through `View::change`,
+//! which hands a guard (`HashMut` and its like) to a closure. What must follow a change is done
+//! there, in one place: the sums of bytes, the count of changes, whoever watches the key, and
+//! the removal of a key whose collection has become empty. So a handler cannot leave an empty
+//! collection behind, and a guard reports each change by [`Opened::count`] and nothing else.
+//!
+//! Rules: a collection in the keyspace is never empty. A packed one has at most
+//! [`PACKED_COUNT_MAX`] elements, whatever the limits say. A large object knows its own footprint
+//! in O(1).
+//! Neighbours: one file per type; `view` for finding and locking; `value` for strings.
+
+mod hash;
+
+pub(crate) use hash::LargeHash;
+pub use hash::{Hash, HashMut, HashRef};
+use pannier_collections::{Entry, NewPayload, Packed, Payload};
+
+use crate::found::Found;
+use crate::hash::KeyHasher;
+use crate::value::{Item, Kind, Object, PACKED, WrongType};
+
+/// A type of value other than a string: what it is called, and how it is opened.
+pub trait Collection {
+    /// Its name.
+    const KIND: Kind;
+    /// The collection, to be read.
+    type Ref<'v>;
+    /// The collection, to be changed.
+    type Mut<'v>;
+
+    /// Opens a value of this type for reading.
+    #[doc(hidden)]
+    fn read(body: Body<'_>) -> Self::Ref<'_>;
+
+    /// Opens a value of this type for change.
+    #[doc(hidden)]
+    fn open(opened: Opened<'_>) -> Self::Mut<'_>;
+}
+
+/// From which size on a collection is no longer packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Fields of a packed hash.
+    pub hash_entries: usize,
+    /// Bytes of its longest field or value.
+    pub hash_value: usize,
+    /// Elements of one node of a list, or with -1 to -5 4 to 64 KiB.
+    pub list_size: i32,
+    /// Members of a set of integers that is kept sorted in one run.
+    pub set_integers: usize,
+    /// Members of any other packed set.
+    pub set_entries: usize,
+    /// Bytes of its longest member.
+    pub set_value: usize,
+    /// Members of a packed sorted set.
+    pub sorted_set_entries: usize,
+    /// Bytes of its longest member.
+    pub sorted_set_value: usize,
+    /// Bytes of one node of a stream; 0 is no limit.
+    pub stream_bytes: usize,
+    /// Entries of one node of a stream; 0 is no limit.
+    pub stream_entries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            hash_entries: 512,
+            hash_value: 64,
+            list_size: -2,
+            set_integers: 512,
+            set_entries: 128,
+            set_value: 64,
+            sorted_set_entries: 128,
+            sorted_set_value: 64,
+            stream_bytes: 4096,
+            stream_entries: 100,
+        }
+    }
+}
+
+/// A live value, to be read by its type.
+#[derive(Clone, Copy)]
+pub struct Body<'v> {
+    pub(crate) item: &'v Item,
+}
+
+/// A live or new value, to be changed by its type.
+pub struct Opened<'v> {
+    pub(crate) item: &'v mut Item,
+    pub(crate) limits: &'v Limits,
+    pub(crate) hasher: &'v KeyHasher,
+    pub(crate) changes: &'v mut u64,
+}
+
+impl<'v> Opened<'v> {
+    /// Counts changes as Redis counts them.
+    pub(crate) fn count(&mut self, changes: u64) {
+        *self.changes += changes;
+    }
+
+    /// The value as it is now.
+    pub(crate) fn body(&self) -> Body<'_> {
+        Body { item: self.item }
+    }
+
+    /// The packed elements and their number, unless the collection is large.
+    pub(crate) fn packed(&self) -> Option<(Packed<'_>, usize)> {
+        packed(self.item)
+    }
+
+    /// Puts encoded elements in place of others in a packed collection, which then has so many
+    /// more elements, or fewer. Offsets are those of the list.
+    pub(crate) fn splice(&mut self, at: usize, removed: usize, added: &[u8], grown: isize) {
+        let count = packed(self.item).map_or(0, |(_, count)| count).saturating_add_signed(grown);
+        self.item.splice_bytes(HEADER + at, removed, added);
+        if let Some(bytes) = self.item.bytes_mut() {
+            bytes[1..HEADER].copy_from_slice(&(count as u16).to_le_bytes());
+        }
+    }
+
+    /// The collection becomes large.
+    pub(crate) fn enlarge(&mut self, object: Object) {
+        self.item.set_payload(NewPayload::Object(object));
+        self.item.set_flags(self.item.flags() & !PACKED);
+    }
+}
+
+/// The type of an entry's value.
+pub(crate) fn kind(item: &Item) -> Kind {
+    match item.payload() {
+        Payload::Object(object) => object.kind(),
+        Payload::Bytes(bytes) if item.flags() & PACKED != 0 => Kind::of_tag(bytes[0]),
+        Payload::Bytes(_) | Payload::Int(_) => Kind::String,
+    }
+}
+
+/// Opens a value for reading if it is of the type asked for.
+pub(crate) fn read<'v, T: Collection>(found: Found<'v>) -> Result<T::Ref<'v>, WrongType> {
+    if kind(found.item) != T::KIND {
+        return Err(WrongType);
+    }
+    Ok(T::read(Body { item: found.item }))
+}
+
+/// A new entry with an empty collection, to be filled before it goes into the keyspace.
+pub(crate) fn new_item<T: Collection>(key: &[u8]) -> Item {
+    let mut item = Entry::new(key, NewPayload::Bytes(&[T::KIND.tag(), 0, 0]), None);
+    item.set_flags(PACKED);
+    item
+}
+
+/// The packed elements of a collection and their number, unless it is large.
+pub(crate) fn packed(item: &Item) -> Option<(Packed<'_>, usize)> {
+    match item.payload() {
+        Payload::Bytes([_, low, high, elements @ ..]) if item.flags() & PACKED != 0 => {
+            Some((Packed::new(elements), u16::from_le_bytes([*low, *high]) as usize))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a value is a collection without elements, which must go.
+pub(crate) fn is_empty(item: &Item) -> bool {
+    match item.payload() {
+        Payload::Object(object) => object.is_empty(),
+        _ => packed(item).is_some_and(|(_, count)| count == 0),
+    }
+}
+
+/// Bytes before the elements of a packed collection.
+const HEADER: usize = 3;
+
+/// Elements that a packed collection can count.
+pub(crate) const PACKED_COUNT_MAX: usize = u16::MAX as usize;
