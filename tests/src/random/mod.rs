@@ -11,6 +11,8 @@
 //!
 //! `tests/tests/differential.rs` asks two servers with this.
 
+mod strings;
+
 use fastrand::Rng;
 
 /// Makes commands from a seed.
@@ -19,111 +21,17 @@ pub struct Generator {
     rng: Rng,
 }
 
+/// Commands of one family: their templates, and the slots that only they have.
+///
 /// Words are separated by blanks. `{slot}` is filled from the list of that name, `a|b` is one of
 /// both, a `?` at the end means perhaps, a `*` one to three times.
-const TEMPLATES: &[&str] = &[
-    "GET {key}",
-    "GET {key}",
-    "SET {key} {value}",
-    "SET {key} {value}",
-    "SET {key} {integer}",
-    "SET {key} {value} NX|XX|GET|KEEPTTL|nonsense",
-    "SET {key} {value} NX|XX|GET? GET|KEEPTTL? EXAT? {far_s}",
-    "SET {key} {value} PX {relative_ms} NX|XX?",
-    "SET {key} {value} EX|EXAT|PXAT {no_time}",
-    "SET {key} {value} PXAT {far_ms} KEEPTTL|NX|GET?",
-    "SET {key} {value} IFEQ {value} GET|NX|XX?",
-    "SETEX {key} {relative_s} {value}",
-    "SETEX {key} {no_time} {value}",
-    "PSETEX {key} {relative_ms} {value}",
-    "PSETEX {key} {no_time} {value}",
-    "SETNX {key} {value}",
-    "GETSET {key} {value}",
-    "GETDEL {key}",
-    "GETEX {key}",
-    "GETEX {key} PERSIST",
-    "GETEX {key} EXAT {far_s}",
-    "GETEX {key} PXAT {far_ms} PERSIST?",
-    "GETEX {key} EX {relative_s}",
-    "GETEX {key} EX|PX|EXAT|PXAT {no_time}",
-    "DELIFEQ {key} {value}",
-    "MGET {key}*",
-    "MSET {pair}*",
-    "MSET {pair}* {key}?",
-    "MSETNX {pair}*",
-    "MSETEX {count} {pair}* NX|XX? KEEPTTL?",
-    "MSETEX {count} {pair}* EXAT {future_s} NX|XX?",
-    "MSETEX {count} {pair}* PXAT|EX {no_time}",
-    "APPEND {key} {value}",
-    "STRLEN {key}",
-    "GETRANGE {key} {index} {index}",
-    "SUBSTR {key} {index} {index}",
-    "SETRANGE {key} {offset} {value}",
-    "INCR {key}",
-    "DECR {key}",
-    "INCRBY {key} {integer}",
-    "DECRBY {key} {integer}",
-    "INCRBYFLOAT {key} {float}",
-    "INCRBYFLOAT {key} {float}",
-    "SET {key} {float}",
-    "LCS {key} {key}",
-    "LCS {key} {key} LEN|IDX? IDX? MINMATCHLEN? {small}? WITHMATCHLEN?",
-    "LCS {key} {key} IDX MINMATCHLEN {small} WITHMATCHLEN?",
-    "SETBIT {key} {bit} {bit_value}",
-    "SETBIT {key} {bit} {bit_value}",
-    "GETBIT {key} {bit}",
-    "BITCOUNT {key}",
-    "BITCOUNT {key} {index} {index} BYTE|BIT|nonsense?",
-    "BITCOUNT {key} {index}",
-    "BITPOS {key} {bit_value} {index}?",
-    "BITPOS {key} {bit_value} {index} {index} BYTE|BIT|nonsense?",
-    "BITOP AND|OR|XOR|NOT|nonsense {key} {key}*",
-    "BITOP NOT {key} {key}",
-    "BITFIELD {key} GET {type} {field}",
-    "BITFIELD {key} SET {type} {field} {integer} GET {type} {field}",
-    "BITFIELD {key} OVERFLOW WRAP|SAT|FAIL|nonsense INCRBY {type} {field} {integer}",
-    "BITFIELD {key} INCRBY {type} {field} {integer} OVERFLOW SAT|FAIL INCRBY i8 #1 {integer}",
-    "BITFIELD_RO {key} GET {type} {field} GET {type} {field}",
-    "BITFIELD_RO {key} SET {type} {field} {integer}",
-    "DEL {key}*",
-    "UNLINK {key}*",
-    "EXISTS {key}*",
-    "TYPE {key}",
-    "TOUCH {key}*",
-    "KEYS {pattern}",
-    "SCAN 0 COUNT 1000",
-    "SCAN 0 COUNT 1000 MATCH {pattern}",
-    "SCAN 0 COUNT 1000 TYPE string|STRING|hash",
-    "SCAN {no_cursor} COUNT 1000",
-    "SCAN 0 COUNT {no_count}",
-    "RENAME {key} {key}",
-    "RENAMENX {key} {key}",
-    "COPY {key} {key} REPLACE?",
-    "COPY {key} {key} DB {database} REPLACE?",
-    "MOVE {key} {database}",
-    "EXPIRE {key} {relative_s} NX|XX?",
-    "PEXPIRE {key} {relative_ms} NX|XX?",
-    "EXPIREAT {key} {far_s} NX|XX|GT|LT|nonsense? GT|LT|XX?",
-    "EXPIREAT {key} {far_s} GT|LT",
-    "PEXPIREAT {key} {far_ms} NX|XX|GT|LT?",
-    "EXPIRE|PEXPIRE|EXPIREAT|PEXPIREAT {key} {no_time} NX|XX?",
-    "TTL {key}",
-    "PTTL {key}",
-    "EXPIRETIME {key}",
-    "PEXPIRETIME {key}",
-    "PERSIST {key}",
-    "OBJECT FREQ {key}",
-    "OBJECT nonsense {key}",
-    "DBSIZE",
-    "DBSIZE",
-    "SELECT 0|1",
-    "SELECT {database}",
-    "SWAPDB 0 1",
-    "SWAPDB {database} {database}",
-    "FLUSHDB ASYNC|SYNC|nonsense?",
-    "ECHO {value}",
-    "PING {value}?",
-];
+struct Family {
+    templates: &'static [&'static str],
+    slots: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// All families. A command is taken from a family in proportion to its templates.
+const FAMILIES: &[Family] = &[strings::FAMILY];
 
 /// The only keys there are.
 pub const KEYS: &[&[u8]] = &[b"a", b"b", b"c", b"key:1", b"key:2", b"\x00\xff\r\n", b""];
@@ -277,7 +185,8 @@ impl Generator {
 
     /// The next command.
     pub fn command(&mut self) -> Vec<Vec<u8>> {
-        let template = self.one(TEMPLATES);
+        let all: Vec<&str> = FAMILIES.iter().flat_map(|family| family.templates).copied().collect();
+        let template = self.one(&all);
         let mut words = Vec::new();
         for word in template.split(' ') {
             self.word(word, &mut words);
@@ -335,7 +244,13 @@ impl Generator {
             "database" => self.one(DATABASES),
             "no_cursor" => self.one(&["x", "-1", "", "18446744073709551616", "1.5"]),
             "no_count" => self.one(&["0", "-1", "x", ""]),
-            other => unreachable!("no slot is named {other}"),
+            other => {
+                let mut slots = FAMILIES.iter().flat_map(|family| family.slots);
+                let Some((_, words)) = slots.find(|(name, _)| *name == other) else {
+                    unreachable!("no slot is named {other}")
+                };
+                self.one(words)
+            }
         };
         words.push(text.as_bytes().to_vec());
     }
