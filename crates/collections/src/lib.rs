@@ -1,4 +1,5 @@
-//! Data structures of the keyspace: table, entry, wheel, packed. The only home of unsafe code.
+//! Data structures of the keyspace: table, entry, member, wheel, packed. The only home of unsafe
+//! code.
 //!
 //! They know no key space, no protocol and no unit of time: the table is told hashes, the wheel
 //! counts ticks, and what the flags of an entry mean is its owner's affair. Nothing here reads a
@@ -7,7 +8,8 @@
 //!
 //! Rules: no operation of the table or the wheel costs more than a constant number of segments or
 //! the caller's budget, except where its header names the exception. `unsafe` is confined to
-//! `entry::block` and to `table` with its parts, which keep tags in the elements' own pointers.
+//! `entry::block`, to `member` and to `table` with its parts, which keep tags in the elements' own
+//! pointers.
 //!
 //! Neighbours: the crate `store` is the only user. Each structure is tested against a naive twin
 //! (`tests/` of this crate), and with them the unsafe parts under AddressSanitizer
@@ -15,6 +17,7 @@
 
 mod entry;
 mod integer;
+mod member;
 mod packed;
 mod size_class;
 mod table;
@@ -22,6 +25,7 @@ mod wheel;
 
 pub use entry::{Entry, NewPayload, Payload};
 pub use integer::canonical_integer;
+pub use member::Member;
 pub use packed::{Encoded, Packed, Piece, Splice};
 pub use size_class::allocated;
 pub use table::{Shape, Table, Tagged};
