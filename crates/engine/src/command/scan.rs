@@ -90,15 +90,21 @@ fn keys(cx: &mut Context<'_>) -> Result<Done, Error> {
     Ok(Done::Replied)
 }
 
-/// The options that SCAN and its sisters share.
-struct ScanOptions<'a> {
-    pattern: Option<&'a [u8]>,
-    count: usize,
-    kind: Option<&'static str>,
+/// The options that SCAN, HSCAN, SSCAN and ZSCAN share.
+pub(super) struct ScanOptions<'a> {
+    /// MATCH, unless everything matches.
+    pub(super) pattern: Option<&'a [u8]>,
+    /// COUNT, at least 1.
+    pub(super) count: usize,
+    /// TYPE.
+    pub(super) kind: Option<&'static str>,
 }
 
 impl<'a> ScanOptions<'a> {
-    fn parse(mut options: Options<'a>) -> Result<Self, Error> {
+    /// Reads the options behind the cursor. `own` is the one that only this command knows: TYPE
+    /// for SCAN, none for SSCAN and ZSCAN. A walk over a collection looks its key up first, and
+    /// a missing one makes an empty reply whatever the options say.
+    pub(super) fn parse(mut options: Options<'a>, own: &str) -> Result<Self, Error> {
         let mut parsed = Self { pattern: None, count: 10, kind: None };
         while let Some(word) = options.next() {
             if is(word, "NOVALUES") {
@@ -115,7 +121,7 @@ impl<'a> ScanOptions<'a> {
                     return Err(Error::SYNTAX);
                 }
                 parsed.count = count as usize;
-            } else if is(word, "TYPE") {
+            } else if is(word, "TYPE") && own == "TYPE" {
                 let name = options.value()?;
                 let known = TYPES.iter().find(|known| is(name, known));
                 parsed.kind = Some(known.ok_or_else(|| unknown_type(name))?);
@@ -125,6 +131,11 @@ impl<'a> ScanOptions<'a> {
         }
         Ok(parsed)
     }
+
+    /// Whether MATCH lets a name through.
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name, true))
+    }
 }
 
 fn unknown_type(name: &[u8]) -> Error {
@@ -132,7 +143,7 @@ fn unknown_type(name: &[u8]) -> Error {
 }
 
 /// A cursor: any number that fits 64 bits, also with leading spaces, zeros or a plus sign.
-fn cursor(text: &[u8]) -> Result<Cursor, Error> {
+pub(super) fn cursor(text: &[u8]) -> Result<Cursor, Error> {
     let number = std::str::from_utf8(text).ok();
     let number = number.and_then(|text| text.trim_start().parse().ok());
     number.map(Cursor).ok_or(Error::new("ERR invalid cursor"))
@@ -140,13 +151,13 @@ fn cursor(text: &[u8]) -> Result<Cursor, Error> {
 
 fn scan(cx: &mut Context<'_>) -> Result<Done, Error> {
     let cursor = cursor(cx.arg(1))?;
-    let options = ScanOptions::parse(Options::new(cx.args, 2))?;
+    let options = ScanOptions::parse(Options::new(cx.args, 2), "TYPE")?;
     let db = cx.db();
     let mut found: Vec<u8> = Vec::new();
     let mut ends: Vec<usize> = Vec::new();
     let next = cx.view.scan(db, cursor, options.count, |key, entry| {
-        let fits = options.pattern.is_none_or(|pattern| glob::matches(pattern, key, true))
-            && options.kind.is_none_or(|kind| entry.kind().name() == kind);
+        let fits =
+            options.matches(key) && options.kind.is_none_or(|kind| entry.kind().name() == kind);
         if fits {
             found.extend_from_slice(key);
             ends.push(found.len());
