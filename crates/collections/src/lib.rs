@@ -1,5 +1,5 @@
-//! Data structures of the keyspace: table, entry, member, wheel, packed. The only home of unsafe
-//! code.
+//! Data structures of the keyspace: table, entry, member, wheel, packed, intset. The only home of
+//! unsafe code.
 //!
 //! They know no key space, no protocol and no unit of time: the table is told hashes, the wheel
 //! counts ticks, and what the flags of an entry mean is its owner's affair. Nothing here reads a
@@ -17,6 +17,7 @@
 
 mod entry;
 mod integer;
+mod intset;
 mod member;
 mod packed;
 mod size_class;
@@ -25,6 +26,7 @@ mod wheel;
 
 pub use entry::{Entry, NewPayload, Payload};
 pub use integer::canonical_integer;
+pub use intset::{Exchange, Intset};
 pub use member::Member;
 pub use packed::{Encoded, Packed, Piece, Splice};
 pub use size_class::allocated;

@@ -28,7 +28,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crate::size_class::allocated;
-use crate::table::Tagged;
+use crate::table::{Tagged, prefetch};
 
 /// A string with a payload of a few bytes.
 ///
@@ -96,6 +96,12 @@ impl<P: Copy> Member<P> {
         let len = self.len();
         // SAFETY: invariant 2; the bytes are never changed.
         unsafe { std::slice::from_raw_parts(self.untagged().add(bytes_at::<P>(len)).as_ptr(), len) }
+    }
+
+    /// Asks the CPU to load the member while other work is done.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self.address());
     }
 
     /// Length of the string.

@@ -518,8 +518,9 @@ const fn len_shrunk(homes: usize) -> usize {
     len_max(homes) * 3 / 4
 }
 
+/// Asks the CPU to load a cache line while other work is done.
 #[inline]
-fn prefetch(address: *const u8) {
+pub(crate) fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint that reads nothing, whatever the address.
     unsafe {
