@@ -46,6 +46,9 @@ pub use keyspace::{Garbage, Keyspace, Options, Reaper};
 pub use scan::Cursor;
 pub use shard::ShardStats;
 pub use time::Now;
-pub use types::{Body, Collection, Hash, HashMut, HashRef, Limits, Opened};
+pub use types::{
+    Body, Collection, Difference, Hash, HashMut, HashRef, Limits, Opened, Set, SetMut, SetRef,
+    intersection, union,
+};
 pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, StrBuffer, WrongType};
 pub use view::{Deadline, Open, Taken, View};

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use pannier_collections::{Entry, NewPayload, Payload, canonical_integer};
 
 use crate::compress::{Compressed, CompressedStr};
-use crate::types::LargeHash;
+use crate::types::{LargeHash, LargeSet};
 
 /// Longest string kept inside its entry. Copying 16 KiB costs about what a reference count and a
 /// second element of a vectored write cost, so shorter strings are copied.
@@ -80,6 +80,8 @@ pub(crate) enum Object {
     Large(Large),
     /// A large hash.
     Hash(Box<LargeHash>),
+    /// A large set.
+    Set(Box<LargeSet>),
 }
 
 impl Object {
@@ -89,6 +91,7 @@ impl Object {
             // The buffer, and the shared counter that `bytes` allocates beside it.
             Self::Large(large) => pannier_collections::allocated(large.capacity) + 32,
             Self::Hash(hash) => hash.footprint(),
+            Self::Set(set) => set.footprint(),
         }
     }
 
@@ -97,6 +100,7 @@ impl Object {
         match self {
             Self::Large(_) => Kind::String,
             Self::Hash(_) => Kind::Hash,
+            Self::Set(_) => Kind::Set,
         }
     }
 
@@ -105,6 +109,7 @@ impl Object {
         match self {
             Self::Large(_) => false,
             Self::Hash(hash) => hash.len() == 0,
+            Self::Set(set) => set.len() == 0,
         }
     }
 
@@ -113,6 +118,7 @@ impl Object {
         match self {
             Self::Large(large) => large.capacity > HEAVY_LEN,
             Self::Hash(hash) => hash.len() > HEAVY_COUNT,
+            Self::Set(set) => set.len() > HEAVY_COUNT,
         }
     }
 }
@@ -172,9 +178,12 @@ impl Kind {
     pub(crate) fn of_tag(tag: u8) -> Self {
         const ALL: [Kind; 6] =
             [Kind::String, Kind::Hash, Kind::List, Kind::Set, Kind::SortedSet, Kind::Stream];
-        ALL[tag as usize]
+        if tag == INTEGERS { Self::Set } else { ALL[tag as usize] }
     }
 }
+
+/// The first byte of a packed set whose members are a sorted run of integers.
+pub(crate) const INTEGERS: u8 = 0x40;
 
 /// The encoding of a value, as OBJECT ENCODING names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -376,8 +385,9 @@ pub(crate) fn encoding(item: &Item) -> Encoding {
         {
             Encoding::Embstr
         }
+        Payload::Bytes([INTEGERS, ..]) if item.flags() & PACKED != 0 => Encoding::Intset,
         Payload::Bytes(_) if item.flags() & PACKED != 0 => Encoding::Listpack,
-        Payload::Object(Object::Hash(_)) => Encoding::Hashtable,
+        Payload::Object(Object::Hash(_) | Object::Set(_)) => Encoding::Hashtable,
         Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Encoding::Raw,
     }
 }

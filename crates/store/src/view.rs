@@ -379,6 +379,21 @@ impl<'k> View<'k> {
         Ok(Some(result))
     }
 
+    /// Makes a collection beside the keyspace, from what `work` reads by `again`, to be `put`
+    /// under its key. `None` when it stays empty.
+    pub fn make<T: Collection>(
+        &self,
+        key: Key<'_>,
+        limits: &Limits,
+        work: impl FnOnce(&mut T::Mut<'_>),
+    ) -> Option<Taken> {
+        let mut item = types::new_item::<T>(key.bytes);
+        item.set_access(self.rules.fresh(self.now));
+        let hasher = &self.keyspace.hasher;
+        work(&mut T::open(Opened { item: &mut item, limits, hasher, changes: &mut 0 }));
+        (!types::is_empty(&item)).then_some(Taken(item))
+    }
+
     /// A generator for one command's random choices, drawn from the one of the key's shard.
     pub fn rng(&mut self, key: Key<'_>) -> fastrand::Rng {
         self.shard(key).rng.fork()

@@ -3,7 +3,7 @@
 //! What they share is here: a keyspace on a clock that the test moves, and the recount, which
 //! works every sum out anew from the entries themselves. One file per promise: the sums
 //! (`accounting`), compressed values (`compression`), expiry (`expiry`), victims (`eviction`), the
-//! limits in entries (`limits`), walks (`scan`).
+//! limits in entries (`limits`), walks (`scan`), and one for each type.
 
 mod accounting;
 mod compression;
@@ -12,6 +12,7 @@ mod expiry;
 mod hash;
 mod limits;
 mod scan;
+mod set;
 
 use crate::value::{ARMED, COMPRESSED, footprint};
 use crate::{Compression, Deadline, Key, Keyspace, NewValue, Now, Open, Options, Rules, Str, View};

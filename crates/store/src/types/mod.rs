@@ -5,7 +5,7 @@
 //! The limits between the two are parameters ([`Limits`]), and OBJECT ENCODING tells which it is.
 //!
 //! ```text
-//!  packed: | tag, 1: which type | count of elements, 2 | elements (see `Packed`) |
+//!  packed: | tag, 1: which type | count of elements, 2 | elements (see `Packed`, `Intset`) |
 //! ```
 //!
 //! Commands read through `View::read_as` and `View::get_as` and change through `View::change`,
@@ -20,10 +20,17 @@
 //! Neighbours: one file per type; `view` for finding and locking; `value` for strings.
 
 mod hash;
+mod set;
+mod set_algebra;
+mod set_large;
+mod set_sample;
 
 pub(crate) use hash::LargeHash;
 pub use hash::{Hash, HashMut, HashRef};
 use pannier_collections::{Entry, NewPayload, Packed, Payload};
+pub use set::{Set, SetMut, SetRef};
+pub use set_algebra::{Difference, intersection, union};
+pub(crate) use set_large::LargeSet;
 
 use crate::found::Found;
 use crate::hash::KeyHasher;
@@ -127,6 +134,17 @@ impl<'v> Opened<'v> {
         if let Some(bytes) = self.item.bytes_mut() {
             bytes[1..HEADER].copy_from_slice(&(count as u16).to_le_bytes());
         }
+    }
+
+    /// The collection becomes, or stays, a packed one of these elements.
+    pub(crate) fn pack(&mut self, tag: u8, count: usize, elements: &[u8]) {
+        debug_assert!(count <= PACKED_COUNT_MAX, "the count has two bytes");
+        let mut bytes = Vec::with_capacity(HEADER + elements.len());
+        bytes.push(tag);
+        bytes.extend_from_slice(&(count as u16).to_le_bytes());
+        bytes.extend_from_slice(elements);
+        self.item.set_payload(NewPayload::Bytes(&bytes));
+        self.item.set_flags(self.item.flags() | PACKED);
     }
 
     /// The collection becomes large.
