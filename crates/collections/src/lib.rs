@@ -16,6 +16,7 @@
 //! (`make sanitize`).
 
 mod entry;
+pub mod hyperloglog;
 mod integer;
 mod intset;
 mod member;

@@ -59,6 +59,8 @@ pub struct Engine {
     pub(crate) cron_paused: AtomicBool,
     /// DEBUG QUICKLIST-PACKED-THRESHOLD: from how many bytes on a list's element stands alone.
     pub(crate) packed_threshold: AtomicUsize,
+    /// PFDEBUG SIMD: whether HyperLogLogs are merged with vector instructions.
+    pub(crate) wide_merges: AtomicBool,
     pub(crate) peak_bytes: AtomicUsize,
     /// Bytes of the process when nothing was stored yet.
     pub(crate) startup_bytes: AtomicUsize,
@@ -97,6 +99,7 @@ impl Engine {
             active_expire: AtomicBool::new(true),
             cron_paused: AtomicBool::new(false),
             packed_threshold: AtomicUsize::new(1 << 30),
+            wide_merges: AtomicBool::new(true),
             peak_bytes: AtomicUsize::new(0),
             startup_bytes: AtomicUsize::new(0),
             rng: Mutex::new(rng),

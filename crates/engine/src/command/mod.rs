@@ -30,6 +30,7 @@ mod debug;
 mod docs;
 mod expire;
 mod generic;
+mod hyperloglog;
 mod info;
 mod introspection;
 mod latency;
@@ -63,6 +64,7 @@ pub const FAMILIES: &[&[Command]] = &[
     bitmap::ROWS,
     bitop::ROWS,
     bitfield::ROWS,
+    hyperloglog::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,

@@ -262,6 +262,6 @@ parameters! {
     stream_node_max_bytes: usize = "4096", "stream-node-max-bytes", SIZE, live;
     /// Entries of one node of a stream; 0 means no limit (takes effect with streams).
     stream_node_max_entries: usize = "100", "stream-node-max-entries", COUNT, live;
-    /// Bytes up to which a HyperLogLog stays sparse (takes effect with HyperLogLogs).
+    /// Bytes up to which a HyperLogLog stays sparse.
     hll_sparse_max_bytes: usize = "3000", "hll-sparse-max-bytes", SIZE, live;
 }
