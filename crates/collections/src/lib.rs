@@ -9,7 +9,7 @@
 //! Rules: no operation of the table or the wheel costs more than a constant number of segments or
 //! the caller's budget, except where its header names the exception. `unsafe` is confined to
 //! `entry::block`, to `member` and to `table` with its parts, which keep tags in the elements' own
-//! pointers.
+//! pointers, and to one place of `ranked::keys`, which follows pointers to members.
 //!
 //! Neighbours: the crate `store` is the only user. Each structure is tested against a naive twin
 //! (`tests/` of this crate), and with them the unsafe parts under AddressSanitizer
@@ -21,6 +21,7 @@ mod integer;
 mod intset;
 mod member;
 mod packed;
+mod ranked;
 mod size_class;
 mod table;
 mod wheel;
@@ -30,6 +31,7 @@ pub use integer::canonical_integer;
 pub use intset::{Exchange, Intset};
 pub use member::Member;
 pub use packed::{Encoded, Packed, Piece, Splice};
+pub use ranked::{Ranked, RankedRange};
 pub use size_class::allocated;
 pub use table::{Shape, Table, Tagged};
 pub use wheel::Wheel;

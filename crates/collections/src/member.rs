@@ -39,6 +39,7 @@ use crate::table::{Tagged, prefetch};
 /// assert_eq!((member.payload(), member.bytes().len()), (2.5, 23));
 /// assert_eq!(member.footprint(), 32);
 /// ```
+#[repr(transparent)]
 pub struct Member<P: Copy> {
     start: NonNull<u8>,
     payload: PhantomData<P>,

@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use pannier_collections::{Entry, NewPayload, Table, Wheel, allocated};
+use pannier_collections::{Entry, NewPayload, Ranked, Table, Wheel, allocated};
 
 struct Counting;
 
@@ -75,6 +75,21 @@ fn footprints_are_what_was_allocated() {
         assert_eq!(entry.footprint(), held() - base);
     }
     drop(value);
+    assert_eq!(held(), 0);
+
+    let mut set = Ranked::new();
+    let hash_of = |name: &[u8]| name.iter().fold(7, |hash, byte| mix(hash ^ u64::from(*byte)));
+    for step in 0..len * 3 {
+        let (number, name) = (mix(step) % len, format!("member:{:08}", mix(step) % len));
+        match step * 4 / (len * 3) {
+            2 => drop(set.remove(name.as_bytes(), hash_of)),
+            3 => set.remove_range(number as usize / 2..number as usize / 2 + 5, hash_of, |_, _| {}),
+            _ => set.update(name.as_bytes(), hash_of, |_| Some((number % 70) as f64)),
+        }
+        drop(name);
+        assert_eq!(set.footprint(), held());
+    }
+    drop(set);
     assert_eq!(held(), 0);
 
     let mut wheel = Wheel::new(0);

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use pannier_collections::{Entry, NewPayload, Payload, canonical_integer};
 
 use crate::compress::{Compressed, CompressedStr};
-use crate::types::{LargeHash, LargeSet};
+use crate::types::{LargeHash, LargeSet, LargeSortedSet};
 
 /// Longest string kept inside its entry. Copying 16 KiB costs about what a reference count and a
 /// second element of a vectored write cost, so shorter strings are copied.
@@ -82,6 +82,8 @@ pub(crate) enum Object {
     Hash(Box<LargeHash>),
     /// A large set.
     Set(Box<LargeSet>),
+    /// A large sorted set.
+    SortedSet(Box<LargeSortedSet>),
 }
 
 impl Object {
@@ -92,6 +94,7 @@ impl Object {
             Self::Large(large) => pannier_collections::allocated(large.capacity) + 32,
             Self::Hash(hash) => hash.footprint(),
             Self::Set(set) => set.footprint(),
+            Self::SortedSet(set) => set.footprint(),
         }
     }
 
@@ -101,6 +104,7 @@ impl Object {
             Self::Large(_) => Kind::String,
             Self::Hash(_) => Kind::Hash,
             Self::Set(_) => Kind::Set,
+            Self::SortedSet(_) => Kind::SortedSet,
         }
     }
 
@@ -110,6 +114,7 @@ impl Object {
             Self::Large(_) => false,
             Self::Hash(hash) => hash.len() == 0,
             Self::Set(set) => set.len() == 0,
+            Self::SortedSet(set) => set.len() == 0,
         }
     }
 
@@ -119,6 +124,7 @@ impl Object {
             Self::Large(large) => large.capacity > HEAVY_LEN,
             Self::Hash(hash) => hash.len() > HEAVY_COUNT,
             Self::Set(set) => set.len() > HEAVY_COUNT,
+            Self::SortedSet(set) => set.len() > HEAVY_COUNT,
         }
     }
 }
@@ -388,6 +394,7 @@ pub(crate) fn encoding(item: &Item) -> Encoding {
         Payload::Bytes([INTEGERS, ..]) if item.flags() & PACKED != 0 => Encoding::Intset,
         Payload::Bytes(_) if item.flags() & PACKED != 0 => Encoding::Listpack,
         Payload::Object(Object::Hash(_) | Object::Set(_)) => Encoding::Hashtable,
+        Payload::Object(Object::SortedSet(_)) => Encoding::Skiplist,
         Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Encoding::Raw,
     }
 }

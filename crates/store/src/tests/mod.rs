@@ -13,6 +13,7 @@ mod hash;
 mod limits;
 mod scan;
 mod set;
+mod sorted_set;
 
 use crate::value::{ARMED, COMPRESSED, footprint};
 use crate::{Compression, Deadline, Key, Keyspace, NewValue, Now, Open, Options, Rules, Str, View};

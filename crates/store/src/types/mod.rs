@@ -24,6 +24,7 @@ mod set;
 mod set_algebra;
 mod set_large;
 mod set_sample;
+mod sorted_set;
 
 pub(crate) use hash::LargeHash;
 pub use hash::{Hash, HashMut, HashRef};
@@ -31,6 +32,8 @@ use pannier_collections::{Entry, NewPayload, Packed, Payload};
 pub use set::{Set, SetMut, SetRef};
 pub use set_algebra::{Difference, intersection, union};
 pub(crate) use set_large::LargeSet;
+pub(crate) use sorted_set::LargeSortedSet;
+pub use sorted_set::{BytesEnd, ScoreRange, SortedSet, SortedSetMut, SortedSetRange, SortedSetRef};
 
 use crate::found::Found;
 use crate::hash::KeyHasher;
