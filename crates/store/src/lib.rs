@@ -43,6 +43,7 @@ pub use found::Found;
 pub use hash::Key;
 pub use interest::Watcher;
 pub use keyspace::{Garbage, Keyspace, Options, Reaper};
+pub use pannier_collections::Piece;
 pub use pannier_collections::hyperloglog;
 pub use scan::Cursor;
 pub use shard::ShardStats;

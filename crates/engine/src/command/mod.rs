@@ -40,6 +40,9 @@ mod mset;
 mod object;
 mod scan;
 mod server;
+mod set;
+mod set_algebra;
+mod set_random;
 mod string;
 mod substring;
 mod syntax;
@@ -65,6 +68,9 @@ pub const FAMILIES: &[&[Command]] = &[
     bitop::ROWS,
     bitfield::ROWS,
     hyperloglog::ROWS,
+    set::ROWS,
+    set_random::ROWS,
+    set_algebra::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,

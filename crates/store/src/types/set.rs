@@ -76,6 +76,11 @@ impl<'v> SetRef<'v> {
         self.len() == 0
     }
 
+    /// Whether it is a sorted run of integers.
+    pub const fn is_intset(self) -> bool {
+        matches!(self, Self::Integers(_))
+    }
+
     /// Whether a string is a member.
     pub fn contains(self, member: &[u8]) -> bool {
         match self {
