@@ -330,7 +330,7 @@ impl<T: Tagged> Table<T> {
     /// is the top `POSITION_BITS` bits of a hash; any number is one. An element that is present
     /// from a scan's start at 0 to its end is visited at least once, whatever else is added and
     /// removed, and hardly ever twice.
-    pub fn scan(&self, position: u64, mut visit: impl FnMut(&T)) -> u64 {
+    pub fn scan<'t>(&'t self, position: u64, mut visit: impl FnMut(&'t T)) -> u64 {
         if self.directory.is_empty() {
             return 0;
         }

@@ -187,7 +187,7 @@ impl Engine {
             return;
         }
         if self.pace.is_due(now.mono_us) {
-            let totals = self.stats.totals([0; 4]);
+            let totals = self.stats.totals([0; 5]);
             self.pace.add(crate::pace::Sample {
                 mono_us: now.mono_us,
                 executed: totals.executed,

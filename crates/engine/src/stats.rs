@@ -220,8 +220,8 @@ pub(crate) struct Totals {
     pub(crate) evicted_clients: u64,
     pub(crate) auth_failures: u64,
     pub(crate) changes: u64,
-    /// Of the keyspace: hits, misses, expired, evicted.
-    pub(crate) keyspace: [u64; 4],
+    /// Of the keyspace: hits, misses, keys expired, keys evicted, fields expired.
+    pub(crate) keyspace: [u64; 5],
 }
 
 /// All lanes, and the baseline of the last reset.
@@ -229,7 +229,7 @@ pub(crate) struct Stats {
     commands: usize,
     lanes: Mutex<Vec<Arc<Lane>>>,
     baseline: Mutex<Totals>,
-    keyspace_baseline: Mutex<[u64; 4]>,
+    keyspace_baseline: Mutex<[u64; 5]>,
 }
 
 impl Stats {
@@ -240,7 +240,7 @@ impl Stats {
             commands,
             lanes: Mutex::new(Vec::new()),
             baseline: Mutex::new(baseline),
-            keyspace_baseline: Mutex::new([0; 4]),
+            keyspace_baseline: Mutex::new([0; 5]),
         }
     }
 
@@ -252,8 +252,8 @@ impl Stats {
     }
 
     /// Sums since the last reset; `keyspace` is what the store counted since its start: hits,
-    /// misses, expired, evicted.
-    pub(crate) fn totals(&self, keyspace: [u64; 4]) -> Totals {
+    /// misses, keys expired, keys evicted, fields expired.
+    pub(crate) fn totals(&self, keyspace: [u64; 5]) -> Totals {
         let mut totals = self.sums();
         totals.subtract(&self.baseline.lock());
         let base = self.keyspace_baseline.lock();
@@ -264,7 +264,7 @@ impl Stats {
     }
 
     /// Makes the present sums the new zero.
-    pub(crate) fn reset(&self, keyspace: [u64; 4]) {
+    pub(crate) fn reset(&self, keyspace: [u64; 5]) {
         let sums = self.sums();
         let changes = self.baseline.lock().changes;
         // The number of changes since the last save is no statistic: a reset leaves it.
@@ -385,14 +385,14 @@ mod tests {
         a.count(1, 100, false, true);
         b.count(1, 300, true, true);
         b.count_error("ERR");
-        let totals = stats.totals([3, 2, 1, 0]);
+        let totals = stats.totals([3, 2, 1, 0, 4]);
         assert_eq!((totals.commands[1].calls, totals.commands[1].usec), (2, 400));
         assert_eq!((totals.commands[1].failed, totals.errors, totals.executed), (1, 1, 2));
-        assert_eq!(totals.keyspace, [3, 2, 1, 0]);
+        assert_eq!(totals.keyspace, [3, 2, 1, 0, 4]);
         assert!((300..330).contains(&totals.commands[1].percentile(99.0)));
-        stats.reset([3, 2, 1, 0]);
+        stats.reset([3, 2, 1, 0, 4]);
         a.count(1, 7, false, true);
-        let totals = stats.totals([4, 2, 1, 0]);
+        let totals = stats.totals([4, 2, 1, 0, 4]);
         assert_eq!((totals.commands[1].calls, totals.commands[1].usec), (1, 7));
         assert_eq!((totals.errors, totals.keyspace[0]), (0, 1));
         assert_eq!(totals.commands[1].percentile(50.0), 7);

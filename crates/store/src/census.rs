@@ -22,6 +22,7 @@ impl View<'_> {
             sum.hits += shard.stats.hits;
             sum.misses += shard.stats.misses;
             sum.expired += shard.stats.expired;
+            sum.expired_fields += shard.stats.expired_fields;
             sum.evicted += shard.stats.evicted;
         });
         sum
@@ -35,6 +36,7 @@ impl View<'_> {
             if let Some(part) = shard.databases.get(database) {
                 info.keys += part.table.len();
                 info.expires += part.volatile;
+                info.timed += part.timed;
                 info.bytes += usize::try_from(part.bytes).unwrap_or(0);
                 deadlines += part.deadlines;
             }
@@ -60,7 +62,7 @@ impl View<'_> {
     pub fn overhead(&mut self) -> usize {
         let mut bytes = 0;
         self.each_shard(|shard| {
-            bytes += shard.wheel.footprint();
+            bytes += shard.wheel.footprint() + shard.field_wheel.footprint();
             bytes += shard.databases.iter().map(|part| part.table.footprint()).sum::<usize>();
         });
         bytes
@@ -78,7 +80,7 @@ impl View<'_> {
     /// Marks held by all wheels, stale ones too.
     pub fn wheel_marks(&mut self) -> usize {
         let mut marks = 0;
-        self.each_shard(|shard| marks += shard.wheel.len());
+        self.each_shard(|shard| marks += shard.wheel.len() + shard.field_wheel.len());
         marks
     }
 

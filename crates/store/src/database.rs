@@ -15,6 +15,8 @@ pub(crate) struct Database {
     pub(crate) table: Table<Item>,
     pub(crate) volatile: usize,
     pub(crate) deadlines: u128,
+    /// Keys with a field that has a deadline.
+    pub(crate) timed: usize,
     /// Bytes of the entries and of the table.
     pub(crate) bytes: isize,
     pub(crate) compression: Compression,
@@ -80,6 +82,7 @@ impl Database {
             table: Table::new(),
             volatile: 0,
             deadlines: 0,
+            timed: 0,
             bytes: 0,
             compression: Compression { values: 0, before: 0, after: 0 },
         }
@@ -97,6 +100,7 @@ impl Database {
             self.deadlines += u128::from(deadline);
         }
         self.compression.add(&item);
+        self.timed += usize::from(value::field_due(&item).is_some());
         let grown = footprint(&item) as isize;
         let table = self.table.footprint() as isize;
         self.table.insert(hash, item, hash_of);
@@ -115,6 +119,7 @@ impl Database {
         let table = self.table.footprint() as isize;
         let item = self.table.remove(hash, eq, hash_of)?;
         self.compression.remove(&item);
+        self.timed -= usize::from(value::field_due(&item).is_some());
         if let Some(deadline) = item.deadline() {
             self.volatile -= 1;
             self.deadlines -= u128::from(deadline);
@@ -134,6 +139,8 @@ pub struct DatabaseInfo {
     pub expires: usize,
     /// Mean time to live of those, in milliseconds.
     pub avg_ttl_ms: u64,
+    /// Number of keys with a field that has a deadline.
+    pub timed: usize,
     /// Bytes of entries and tables.
     pub bytes: usize,
 }

@@ -9,11 +9,14 @@
 //! A mark says where an entry is and the entry when it is due; the wheel hands a mark out as its
 //! slot comes near, and each time the entry decides what becomes of it. The looks are taken in
 //! groups whose buckets and entries are prefetched, or each would wait for memory twice.
+//! Fields of hashes come after the keys, out of the same budget: a mark for each hash, which is
+//! armed again when its hash has more due fields than the budget allows.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::keyspace::Keyspace;
 use crate::shard::{Mark, Shard};
+use crate::value::Item;
 
 /// So many entries are loaded into the CPU's caches at once, before they are looked at.
 const AT_ONCE: usize = 64;
@@ -45,7 +48,7 @@ impl Keyspace {
             }
             let mut shard = self.shards[at].lock();
             let shard = &mut *shard;
-            let marks = shard.wheel.footprint() as isize;
+            let marks = shard.marks_footprint();
             reached.clear();
             left -= shard.wheel.advance(now_ms, left, |mark| reached.push(mark));
             for group in reached.chunks(AT_ONCE) {
@@ -54,8 +57,14 @@ impl Keyspace {
                     turn.expired += usize::from(self.settle(shard, mark, now_ms));
                 }
             }
-            shard.delta += shard.wheel.footprint() as isize - marks;
-            let next = shard.wheel.next_due().unwrap_or(u64::MAX);
+            reached.clear();
+            shard.field_wheel.advance(now_ms, left, |mark| reached.push(mark));
+            shard.delta += shard.marks_footprint() - marks;
+            for &mark in &reached {
+                left = left.saturating_sub(self.settle_fields(shard, mark, now_ms, left));
+            }
+            let next = [shard.wheel.next_due(), shard.field_wheel.next_due()];
+            let next = next.into_iter().flatten().min().unwrap_or(u64::MAX);
             turn.more |= next <= now_ms;
             self.publish(shard);
             self.earliest.fetch_min(next, AcqRel);
@@ -83,6 +92,16 @@ impl Keyspace {
         shard.stats.expired += u64::from(expired);
         shard.bury(removed);
         expired
+    }
+
+    /// Frees due fields of the hash of a mark that has come, and arms another for those that
+    /// are left; a stale mark just goes. Returns how much of the budget that took.
+    fn settle_fields(&self, shard: &mut Shard, mark: Mark, now_ms: u64, budget: usize) -> usize {
+        let index = shard.index_of_id[mark.id()] as usize;
+        let hasher = shard.hasher.clone();
+        let is_it = |item: &Item| mark.is_of_fields(item, &hasher);
+        let place = (index, mark.hash());
+        1 + shard.purge_fields(&self.counters, place, is_it, (now_ms, budget, true))
     }
 
     /// When the next call of [`Keyspace::expire`] may have something to do (Unix milliseconds);

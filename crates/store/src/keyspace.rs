@@ -176,12 +176,15 @@ impl Keyspace {
             shard.volatile -= part.volatile;
             part.volatile = 0;
             part.deadlines = 0;
+            shard.timed -= part.timed;
+            part.timed = 0;
             garbage.push(std::mem::take(&mut part.table));
         }
         if shard.databases.iter().all(|part| part.table.is_empty()) {
-            shard.delta -= shard.wheel.footprint() as isize;
+            shard.delta -= shard.marks_footprint();
             shard.wheel.clear();
-            shard.delta += shard.wheel.footprint() as isize;
+            shard.field_wheel.clear();
+            shard.delta += shard.marks_footprint();
         }
         Garbage::new(garbage)
     }

@@ -19,6 +19,7 @@ mod database;
 mod edit;
 mod eviction;
 mod expiry;
+mod fields;
 mod found;
 mod hash;
 mod interest;

@@ -9,7 +9,7 @@
 
 use pannier_collections::Table;
 
-use crate::{Found, View};
+use crate::{Found, View, value};
 
 /// Bits of a cursor that hold the position in a table.
 const POSITION_BITS: u32 = Table::<()>::POSITION_BITS;
@@ -42,7 +42,7 @@ impl View<'_> {
                     crossed += 1;
                     position = part.table.scan(position, |item| {
                         seen += 1;
-                        if item.deadline().is_none_or(|deadline| deadline > now.unix_ms()) {
+                        if value::is_live(item, now.unix_ms()) {
                             visit(item.key(), Found::new(item, now, rules));
                         }
                     });

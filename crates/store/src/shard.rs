@@ -8,6 +8,7 @@
 //! Extending a deadline therefore touches only the entry; removal touches no wheel; shortening
 //! arms one more mark under a new stamp. Stale marks are swept a few at a time once they outnumber
 //! the volatile keys, so the wheel never holds more than about twice the marks it needs.
+//! A second wheel does the same for hashes whose fields have deadlines (see `fields`).
 //!
 //! Rules: callers hold the shard's lock (they have `&mut Shard`). Neighbours: `view` for
 //! commands, `expiry` for the wheel's turns, `eviction` for victims.
@@ -19,13 +20,13 @@ use crate::database::{Compression, Database};
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Interest;
 use crate::keyspace::{Garbage, Reaper};
-use crate::value::{ARMED, FORM, Item, Object, footprint};
+use crate::value::{ARMED, FORM, Item, Object, field_due, footprint};
 use crate::{Now, Rules};
 
 /// The wheel may hold this many stale marks before a sweep starts.
 const STALE_SLACK: usize = 64;
 /// Marks looked at by one step of the sweep.
-const SWEEP_STEP: usize = 8;
+pub(crate) const SWEEP_STEP: usize = 8;
 
 /// What a shard has counted since the start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +39,15 @@ pub struct ShardStats {
     pub expired: u64,
     /// Keys removed to make room.
     pub evicted: u64,
+    /// Fields of hashes removed because their deadline passed.
+    pub expired_fields: u64,
+}
+
+impl ShardStats {
+    /// Hits, misses, keys expired, keys evicted, fields expired.
+    pub const fn counts(self) -> [u64; 5] {
+        [self.hits, self.misses, self.expired, self.evicted, self.expired_fields]
+    }
 }
 
 /// A wheel's reference to an entry, in one word: the top 40 bits of the key's hash, which lead to
@@ -49,7 +59,7 @@ pub(crate) struct Mark(u64);
 pub(crate) const DATABASES_MAX: usize = 1 << 16;
 
 impl Mark {
-    const fn new(hash: u64, id: u32, stamp: u8) -> Self {
+    pub(crate) const fn new(hash: u64, id: u32, stamp: u8) -> Self {
         debug_assert!((id as usize) < DATABASES_MAX);
         Self(hash & HASH_BITS | (id as u64 & 0xFFFF) << 8 | stamp as u64)
     }
@@ -57,6 +67,10 @@ impl Mark {
     /// The hash, as far as a table looks at it.
     pub(crate) const fn hash(self) -> u64 {
         self.0 & HASH_BITS
+    }
+
+    pub(crate) const fn stamp(self) -> u8 {
+        self.0 as u8
     }
 
     pub(crate) const fn id(self) -> usize {
@@ -67,9 +81,12 @@ impl Mark {
     /// in 40 bits under one stamp make a mark speak of another entry; since what a mark causes is
     /// decided by the entry's own deadline, that is harmless.
     pub(crate) fn is_of(self, item: &Item, hasher: &KeyHasher) -> bool {
-        item.flags() & ARMED != 0
-            && item.stamp() == self.0 as u8
-            && hasher.hash(item.key()) & HASH_BITS == self.hash()
+        item.flags() & ARMED != 0 && item.stamp() == self.0 as u8 && self.is_at(item, hasher)
+    }
+
+    /// Whether an entry lies where the mark says.
+    pub(crate) fn is_at(self, item: &Item, hasher: &KeyHasher) -> bool {
+        hasher.hash(item.key()) & HASH_BITS == self.hash()
     }
 }
 
@@ -87,23 +104,27 @@ pub(crate) struct Look {
 /// An entry in its place, with the sums that follow its changes.
 pub(crate) struct Slot<'s> {
     pub(crate) item: &'s mut Item,
-    hash: u64,
+    pub(crate) hash: u64,
     database: usize,
-    id: u32,
-    part: Sums<'s>,
+    pub(crate) id: u32,
+    pub(crate) part: Sums<'s>,
     shard_volatile: &'s mut usize,
-    delta: &'s mut isize,
+    pub(crate) shard_timed: &'s mut usize,
+    pub(crate) delta: &'s mut isize,
     wheel: &'s mut Wheel<Mark>,
-    next_stamp: &'s mut u8,
+    pub(crate) field_wheel: &'s mut Wheel<Mark>,
+    pub(crate) next_stamp: &'s mut u8,
     interest: &'s Interest,
     reaper: &'s Reaper,
+    rng: &'s mut fastrand::Rng,
 }
 
 /// The sums of one database's part.
-struct Sums<'s> {
+pub(crate) struct Sums<'s> {
     volatile: &'s mut usize,
     bytes: &'s mut isize,
     deadlines: &'s mut u128,
+    pub(crate) timed: &'s mut usize,
     compression: &'s mut Compression,
 }
 
@@ -112,6 +133,17 @@ impl<'s> Slot<'s> {
     #[inline]
     pub(crate) fn into_item(self) -> &'s mut Item {
         self.item
+    }
+
+    /// Moves the access clock.
+    #[inline]
+    fn touch(&mut self, look: Look) {
+        let stamp = if look.rules.frequency {
+            look.rules.touched(self.item.access(), look.now, self.rng)
+        } else {
+            look.rules.fresh(look.now)
+        };
+        self.item.set_access(stamp);
     }
 
     /// The entry has changed: whoever watches its key is told.
@@ -125,7 +157,7 @@ impl<'s> Slot<'s> {
     /// Replaces the value.
     #[inline]
     pub(crate) fn replace(&mut self, payload: NewPayload<'_, Object>, form: u8) {
-        let before = footprint(self.item);
+        let (before, due) = (footprint(self.item), field_due(self.item));
         self.part.compression.remove(self.item);
         let object = self.item.set_payload(payload);
         if let Some(object) = object
@@ -136,6 +168,9 @@ impl<'s> Slot<'s> {
         self.item.set_flags(self.item.flags() & !FORM | form);
         self.part.compression.add(self.item);
         self.resized(before);
+        if due.is_some() {
+            self.fields_moved(due);
+        }
     }
 
     /// Inflates the value if it is compressed. `resized` must follow.
@@ -191,9 +226,13 @@ pub(crate) struct Shard {
     /// Identity to index, for marks.
     pub(crate) index_of_id: Vec<u32>,
     pub(crate) wheel: Wheel<Mark>,
-    next_stamp: u8,
+    pub(crate) next_stamp: u8,
     /// Keys with a deadline, in all databases.
     pub(crate) volatile: usize,
+    /// Marks of the hashes whose fields have deadlines: one for each, and stale ones.
+    pub(crate) field_wheel: Wheel<Mark>,
+    /// Keys with a field that has a deadline, in all databases.
+    pub(crate) timed: usize,
     /// Growth in bytes since it was last added to the global total.
     pub(crate) delta: isize,
     pub(crate) stats: ShardStats,
@@ -209,6 +248,8 @@ impl Shard {
             databases: Vec::new(),
             index_of_id: Vec::new(),
             wheel: Wheel::new(now_ms),
+            field_wheel: Wheel::new(now_ms),
+            timed: 0,
             next_stamp: 0,
             volatile: 0,
             delta: 0,
@@ -274,36 +315,51 @@ impl Shard {
         look: Look,
     ) -> Option<Slot<'_>> {
         let part = self.databases.get(database)?;
-        if part.volatile > 0 {
+        if part.volatile > 0 || part.timed > 0 {
             let item = part.table.find(key.hash, |item| item.key() == key.bytes)?;
-            if item.deadline().is_some_and(|deadline| deadline <= look.now.unix_ms()) {
+            let now_ms = look.now.unix_ms();
+            if item.deadline().is_some_and(|deadline| deadline <= now_ms) {
                 self.expire_found(counters, database, key, look);
                 return None;
             }
+            if field_due(item).is_some_and(|due| due <= now_ms)
+                && !self.fields_found(counters, database, key, look)
+            {
+                return None;
+            }
         }
-        let Database { id, table, volatile, deadlines, bytes, compression } =
-            &mut self.databases[database];
-        let item = table.find_mut(key.hash, |item| item.key() == key.bytes)?;
+        let mut slot = self.slot(database, key.hash, |item| item.key() == key.bytes)?;
         if look.touch {
-            let stamp = if look.rules.frequency {
-                look.rules.touched(item.access(), look.now, &mut self.rng)
-            } else {
-                look.rules.fresh(look.now)
-            };
-            item.set_access(stamp);
+            slot.touch(look);
         }
+        Some(slot)
+    }
+
+    /// An entry in its place, expired or not.
+    #[inline]
+    pub(crate) fn slot(
+        &mut self,
+        database: usize,
+        hash: u64,
+        eq: impl FnMut(&Item) -> bool,
+    ) -> Option<Slot<'_>> {
+        let Database { id, table, volatile, deadlines, timed, bytes, compression } =
+            self.databases.get_mut(database)?;
         Some(Slot {
-            item,
-            hash: key.hash,
+            item: table.find_mut(hash, eq)?,
+            hash,
             database,
             id: *id,
-            part: Sums { volatile, bytes, deadlines, compression },
+            part: Sums { volatile, bytes, deadlines, timed, compression },
             shard_volatile: &mut self.volatile,
+            shard_timed: &mut self.timed,
             delta: &mut self.delta,
             wheel: &mut self.wheel,
+            field_wheel: &mut self.field_wheel,
             next_stamp: &mut self.next_stamp,
             interest: &self.interest,
             reaper: &self.reaper,
+            rng: &mut self.rng,
         })
     }
 
@@ -332,10 +388,14 @@ impl Shard {
             counters.add(database, 1);
         }
         item.set_flags(item.flags() & !ARMED);
+        let id = self.databases[database].id;
         if let Some(deadline) = item.deadline() {
-            let id = self.databases[database].id;
             self.arm(id, hash, deadline, &mut item);
             self.volatile += 1;
+        }
+        if let Some(due) = field_due(&item) {
+            self.arm_fields(id, hash, due, &mut item);
+            self.timed += 1;
         }
         let hasher = &self.hasher;
         self.delta += self.databases[database].insert(hash, item, |item| hasher.hash(item.key()));
@@ -364,6 +424,7 @@ impl Shard {
         let (item, delta) = part.remove(hash, eq, |item| hasher.hash(item.key()))?;
         self.delta += delta;
         self.volatile -= usize::from(item.deadline().is_some());
+        self.timed -= usize::from(field_due(&item).is_some());
         counters.release(database, 1);
         self.changed(database, item.key());
         Some(item)
@@ -398,12 +459,20 @@ impl Shard {
         wheel.arm(deadline, Mark::new(hash, id, *next_stamp));
     }
 
+    /// Bytes of both wheels.
+    pub(crate) fn marks_footprint(&self) -> isize {
+        (self.wheel.footprint() + self.field_wheel.footprint()) as isize
+    }
+
     /// Bounds the stale marks: looks at a few marks when there are too many. To be called after
     /// whatever armed a mark or took a deadline away.
     #[inline]
     pub(crate) fn sweep(&mut self) {
         if self.wheel.len() > 2 * self.volatile + STALE_SLACK {
             self.sweep_some();
+        }
+        if self.field_wheel.len() > 2 * self.timed + STALE_SLACK {
+            self.sweep_fields();
         }
     }
 

@@ -145,6 +145,29 @@ pub(crate) fn footprint(item: &Item) -> usize {
     }
 }
 
+/// The large hash that an entry holds, if it does.
+#[inline]
+pub(crate) fn large_hash(item: &Item) -> Option<&LargeHash> {
+    match item.payload() {
+        Payload::Object(Object::Hash(hash)) => Some(hash),
+        _ => None,
+    }
+}
+
+/// When the first field of the entry's value is due, if one ever is.
+#[inline]
+pub(crate) fn field_due(item: &Item) -> Option<u64> {
+    large_hash(item).and_then(LargeHash::next_due)
+}
+
+/// Whether an entry is there for those who look at this time: neither its own deadline has passed
+/// nor that of each of its fields.
+#[inline]
+pub(crate) fn is_live(item: &Item, now_ms: u64) -> bool {
+    item.deadline().is_none_or(|deadline| deadline > now_ms)
+        && large_hash(item).is_none_or(|hash| !hash.is_dead(now_ms))
+}
+
 /// The type of a value, as TYPE names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

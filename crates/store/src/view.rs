@@ -29,8 +29,8 @@ use crate::hash::Key;
 use crate::interest::Watcher;
 use crate::keyspace::{Garbage, Keyspace};
 use crate::shard::{Look, Shard, Slot};
-use crate::types::{self, Collection, Limits, Opened};
-use crate::value::{self, FORM, Item, NewValue, Str, WrongType};
+use crate::types::{self, Changes, Collection, Limits, Opened};
+use crate::value::{self, FORM, Item, Kind, NewValue, Str, WrongType};
 use crate::{Now, Rules};
 
 /// Expired keys removed in one shard before a random key is looked for in the next.
@@ -60,7 +60,7 @@ pub enum Deadline {
 
 impl Deadline {
     /// The deadline that it sets, if it does.
-    fn at(self) -> Option<u64> {
+    pub(crate) fn at(self) -> Option<u64> {
         match self {
             Self::At(at) => Some(at),
             Self::Keep | Self::Clear => None,
@@ -324,7 +324,7 @@ impl<'k> View<'k> {
         let shard = &self.guards.as_slice()[(self.mask & (bit - 1)).count_ones() as usize];
         let table = &shard.databases.get(database)?.table;
         let item = table.find(key.hash, |item| item.key() == key.bytes)?;
-        let live = item.deadline().is_none_or(|deadline| deadline > self.now.unix_ms());
+        let live = value::is_live(item, self.now.unix_ms());
         live.then_some(Found { item, now: self.now, rules: self.rules })
     }
 
@@ -342,9 +342,9 @@ impl<'k> View<'k> {
         work: impl FnOnce(&mut T::Mut<'_>) -> R,
     ) -> Result<Option<R>, WrongType> {
         let look = self.look_with(self.rules.touch);
-        let keyspace = self.keyspace;
+        let (keyspace, now_ms) = (self.keyspace, self.now.unix_ms());
         let hasher = &keyspace.hasher;
-        let mut changes = 0;
+        let mut changes = Changes::default();
         let shard = opened(keyspace, self.mask, &mut self.guards, key);
         let Some(mut slot) = shard.find(&keyspace.counters, database, key, look) else {
             if !create {
@@ -352,10 +352,11 @@ impl<'k> View<'k> {
             }
             let mut item = types::new_item::<T>(key.bytes);
             item.set_access(self.rules.fresh(self.now));
-            let changes = &mut changes;
-            let opened = Opened { item: &mut item, limits, hasher, changes };
+            let (item_mut, changes_mut) = (&mut item, &mut changes);
+            let opened = Opened { item: item_mut, limits, hasher, changes: changes_mut, now_ms };
             let result = work(&mut T::open(opened));
-            self.dirty += *changes;
+            self.dirty += changes.count;
+            shard.stats.expired_fields += changes.expired_fields;
             if !types::is_empty(&item) {
                 self.insert(database, key, item);
             }
@@ -364,17 +365,26 @@ impl<'k> View<'k> {
         if types::kind(slot.item) != T::KIND {
             return Err(WrongType);
         }
-        let before = value::footprint(slot.item);
-        let item = &mut *slot.item;
-        let result = work(&mut T::open(Opened { item, limits, hasher, changes: &mut changes }));
+        let (before, due) = (value::footprint(slot.item), value::field_due(slot.item));
+        let (item, changes_mut) = (&mut *slot.item, &mut changes);
+        let opened = Opened { item, limits, hasher, changes: changes_mut, now_ms };
+        let result = work(&mut T::open(opened));
         slot.resized(before);
-        if changes > 0 {
+        let armed = if T::KIND == Kind::Hash { slot.fields_moved(due) } else { None };
+        if changes.count > 0 {
             slot.changed();
-            self.dirty += changes;
         }
         if types::is_empty(slot.item) {
             let empty = shard.remove(&keyspace.counters, database, key);
             shard.bury(empty);
+        }
+        self.dirty += changes.count;
+        shard.stats.expired_fields += changes.expired_fields;
+        if due.is_some() || armed.is_some() {
+            shard.sweep();
+        }
+        if let Some(deadline) = armed {
+            self.sooner |= keyspace.note_deadline(deadline);
         }
         Ok(Some(result))
     }
@@ -389,8 +399,9 @@ impl<'k> View<'k> {
     ) -> Option<Taken> {
         let mut item = types::new_item::<T>(key.bytes);
         item.set_access(self.rules.fresh(self.now));
-        let hasher = &self.keyspace.hasher;
-        work(&mut T::open(Opened { item: &mut item, limits, hasher, changes: &mut 0 }));
+        let (hasher, now_ms) = (&self.keyspace.hasher, self.now.unix_ms());
+        let changes = &mut Changes::default();
+        work(&mut T::open(Opened { item: &mut item, limits, hasher, changes, now_ms }));
         (!types::is_empty(&item)).then_some(Taken(item))
     }
 
@@ -456,7 +467,8 @@ impl<'k> View<'k> {
     }
 
     fn insert(&mut self, database: usize, key: Key<'_>, item: Item) {
-        let deadline = item.deadline();
+        let deadlines = item.deadline().into_iter().chain(value::field_due(&item));
+        let deadline = deadlines.min();
         let room = self.reserved.iter_mut().find(|(at, left)| *at == database && *left > 0);
         let counted = room.is_some();
         if let Some((_, left)) = room {
@@ -534,7 +546,7 @@ impl<'k> View<'k> {
                 for _ in 0..RANDOM_TRIES {
                     let item = shard.sample(database)?;
                     let bytes = item.key().to_vec();
-                    if item.deadline().is_none_or(|deadline| deadline > now_ms) {
+                    if value::is_live(item, now_ms) {
                         return Some(bytes);
                     }
                     let expired = shard.remove(&keyspace.counters, database, keyspace.key(&bytes));
@@ -552,7 +564,7 @@ impl<'k> View<'k> {
         for shard in self.guards.as_slice() {
             let Some(part) = shard.databases.get(database) else { continue };
             for item in part.table.iter() {
-                if item.deadline().is_none_or(|deadline| deadline > now.unix_ms()) {
+                if value::is_live(item, now.unix_ms()) {
                     visit(item.key(), Found { item, now, rules });
                 }
             }

@@ -136,7 +136,7 @@ fn culprit(pairs: &[(&[u8], &[u8])], old: &Config, new: &Config) -> &'static str
 
 fn config_resetstat(cx: &mut Context<'_>) -> Result<Done, Error> {
     let stats = cx.view.stats();
-    cx.engine.stats.reset([stats.hits, stats.misses, stats.expired, stats.evicted]);
+    cx.engine.stats.reset(stats.counts());
     cx.engine.compressor.reset_rejected();
     cx.ok()
 }

@@ -151,7 +151,7 @@ impl<'a> Picture<'a> {
             config,
             now,
             facts: engine.host.facts(),
-            totals: engine.stats.totals([stats.hits, stats.misses, stats.expired, stats.evicted]),
+            totals: engine.stats.totals(stats.counts()),
             overhead: cx.view.overhead(),
             wheel_marks: cx.view.wheel_marks(),
             compression: cx.view.compression(),
@@ -302,7 +302,7 @@ fn persistence(picture: &Picture<'_>, lines: &mut Lines) {
 fn stats(picture: &Picture<'_>, lines: &mut Lines) {
     let Picture { engine, totals, .. } = picture;
     let rates = engine.pace.rates();
-    let [hits, misses, expired, evicted] = totals.keyspace;
+    let [hits, misses, expired, evicted, expired_fields] = totals.keyspace;
     lines.add("total_connections_received", totals.connections);
     lines.add("total_commands_processed", totals.executed);
     lines.add("instantaneous_ops_per_sec", rates.operations.round() as u64);
@@ -315,8 +315,8 @@ fn stats(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("rejected_connections", totals.rejected_connections);
     lines.each(&["sync_full", "sync_partial_ok", "sync_partial_err"], 0);
     lines.add("expired_keys", expired);
-    lines.add("expired_fields", 0);
-    lines.add("expired_stale_perc", "0.00");
+    lines.add("expired_fields", expired_fields);
+    lines.each(&["expired_stale_perc", "expired_keys_with_volatile_items_stale_perc"], "0.00");
     lines.add("expired_time_cap_reached_count", 0);
     lines.add("evicted_keys", evicted);
     lines.add("evicted_clients", totals.evicted_clients);
@@ -406,8 +406,10 @@ fn latencystats(picture: &Picture<'_>, lines: &mut Lines) {
 
 fn keyspace(picture: &Picture<'_>, lines: &mut Lines) {
     for (database, info) in &picture.databases {
-        let mut text =
-            format!("keys={},expires={},avg_ttl={}", info.keys, info.expires, info.avg_ttl_ms);
+        let mut text = format!(
+            "keys={},expires={},avg_ttl={},keys_with_volatile_items={}",
+            info.keys, info.expires, info.avg_ttl_ms, info.timed
+        );
         let limit = picture.config.db_maxentries.iter().rev().find(|(index, _)| index == database);
         if let Some((_, max)) = limit
             && *max > 0

@@ -271,7 +271,7 @@ fn spikes(text: &mut String, number: usize, name: &str, event: &Event) {
 }
 
 fn latency_histogram(cx: &mut Context<'_>) -> Result<Done, Error> {
-    let totals = cx.engine.stats.totals([0; 4]);
+    let totals = cx.engine.stats.totals([0; 5]);
     let table = &cx.engine.commands;
     let mut rows: Vec<Resolved> = Vec::new();
     if cx.args.len() == 2 {

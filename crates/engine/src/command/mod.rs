@@ -30,6 +30,8 @@ mod debug;
 mod docs;
 mod expire;
 mod generic;
+mod hash;
+mod hash_walk;
 mod hyperloglog;
 mod info;
 mod introspection;
@@ -71,6 +73,8 @@ pub const FAMILIES: &[&[Command]] = &[
     set::ROWS,
     set_random::ROWS,
     set_algebra::ROWS,
+    hash::ROWS,
+    hash_walk::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,

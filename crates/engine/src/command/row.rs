@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use pannier_resp::{Args, Reply, SHARED_MIN};
-use pannier_store::{CompressedStr, Key, NewValue, Now, Str, View};
+use pannier_store::{CompressedStr, Key, NewValue, Now, Piece, Str, View};
 use smallvec::SmallVec;
 
 use super::keys::KeySpec;
@@ -484,6 +484,15 @@ pub(crate) fn reply_string(reply: &mut Reply, value: Str<'_>) {
         Str::Bytes(bytes) => reply.bulk(bytes),
         Str::Large(bytes) => reply.shared(bytes.clone()),
         Str::Compressed(string) => reply_compressed(reply, string),
+    }
+}
+
+/// Writes an element of a collection.
+#[inline]
+pub(crate) fn reply_piece(reply: &mut Reply, piece: Piece<'_>) {
+    match piece {
+        Piece::Int(n) => reply.bulk_integer(n),
+        Piece::Bytes(bytes) => reply.bulk(bytes),
     }
 }
 

@@ -1,15 +1,15 @@
 //! The sums follow every change: bytes, entries, volatile keys, deadlines.
 //!
 //! Random operations of every kind that a view offers, on one shard and on several, on strings of
-//! all sizes, compressed ones too, and on replies that still hold a large one; after each step or
-//! few, the recount.
+//! all sizes, compressed ones too, on replies that still hold a large one, and on hashes, packed
+//! and large, whose fields have deadlines; after each step or few, the recount.
 
 use bytes::Bytes;
 
 use super::{START_MS, at, keyspace, recount};
 use crate::{
-    Compression, Compressor, Deadline, INLINE_MAX, Key, Keyspace, NewValue, Open, Policy, Room,
-    Rules, Scope, Str, View,
+    Compression, Compressor, Deadline, Hash, INLINE_MAX, Key, Keyspace, Limits, NewValue, Open,
+    Policy, Room, Rules, Scope, Str, View,
 };
 
 /// A random walk over everything that changes a keyspace.
@@ -85,7 +85,8 @@ impl Walk {
 
     fn change(&mut self, view: &mut View<'_>, a: Key<'_>, b: Key<'_>) {
         let (from, to) = (self.rng.usize(..3), self.rng.usize(..3));
-        match self.rng.u32(..11) {
+        match self.rng.u32(..13) {
+            11.. => self.hash(view, from, a),
             0..3 => self.set(view, from, a),
             3 => {
                 view.remove(from, a);
@@ -124,6 +125,26 @@ impl Walk {
                 view.expire(from, a);
                 self.held.clear();
             }
+        }
+    }
+
+    /// Changes a hash, packed or large, with deadlines or without.
+    fn hash(&mut self, view: &mut View<'_>, database: usize, key: Key<'_>) {
+        let field = self.rng.u8(..30).to_string().into_bytes();
+        let long = self.rng.u8(..30) == 0;
+        let value = vec![b'v'; if long { 100 } else { self.rng.usize(..30) }];
+        let (deadline, what) = (self.deadline(), self.rng.u8(..10));
+        let limits = Limits { hash_entries: 8, ..Limits::default() };
+        let changed = view.change::<Hash, _>(database, key, (&limits, what < 6), |hash| {
+            match (what, deadline) {
+                (..6, _) => hash.put(&field, &value, deadline),
+                (6 | 7, Deadline::At(at)) => hash.set_deadline(&field, Some(at)),
+                (6 | 7, _) => hash.set_deadline(&field, None),
+                _ => hash.remove(&field),
+            }
+        });
+        if changed.is_err() {
+            view.remove(database, key);
         }
     }
 

@@ -15,7 +15,7 @@ mod scan;
 mod set;
 mod sorted_set;
 
-use crate::value::{ARMED, COMPRESSED, footprint};
+use crate::value::{ARMED, COMPRESSED, footprint, large_hash};
 use crate::{Compression, Deadline, Key, Keyspace, NewValue, Now, Open, Options, Rules, Str, View};
 
 /// When the tests begin, in Unix milliseconds.
@@ -67,20 +67,31 @@ fn recount(keyspace: &Keyspace) {
     for shard in &keyspace.shards {
         let shard = shard.lock();
         assert_eq!(shard.delta, 0, "growth that was not published");
-        bytes += shard.wheel.footprint();
+        bytes += shard.wheel.footprint() + shard.field_wheel.footprint();
         let volatile: usize = shard.databases.iter().map(|part| part.volatile).sum();
         assert_eq!(shard.volatile, volatile, "volatile keys of a shard");
+        let timed: usize = shard.databases.iter().map(|part| part.timed).sum();
+        assert_eq!(shard.timed, timed, "keys of a shard with volatile fields");
+        assert!(shard.field_wheel.len() >= timed, "a mark for each of them");
         for (index, part) in shard.databases.iter().enumerate() {
             assert_eq!(shard.index_of_id[part.id as usize] as usize, index);
             let items = part.table.iter();
             let (mut own, mut volatile, mut deadlines) = (part.table.footprint(), 0, 0);
-            let mut compression = Compression::default();
+            let (mut compression, mut timed) = (Compression::default(), 0);
             for item in items {
                 own += footprint(item);
                 volatile += usize::from(item.deadline().is_some());
                 deadlines += u128::from(item.deadline().unwrap_or(0));
                 let armed = item.flags() & ARMED != 0;
                 assert_eq!(armed, item.deadline().is_some(), "armed exactly while volatile");
+                if let Some(hash) = large_hash(item) {
+                    let due = hash.recounted();
+                    assert_eq!(hash.next_due(), due, "the first deadline of the fields");
+                    let armed = hash.mark().map(|(tick, _)| tick);
+                    assert_eq!(armed.is_some(), due.is_some(), "marked while fields are volatile");
+                    assert!(armed <= due, "the mark comes in time");
+                    timed += usize::from(due.is_some());
+                }
                 if item.flags() & COMPRESSED != 0 {
                     let value = Str::of(item).expect("a string");
                     let (before, pannier_collections::Payload::Bytes(stored)) =
@@ -93,6 +104,7 @@ fn recount(keyspace: &Keyspace) {
             }
             assert_eq!(part.compression, compression, "compressed values of database {index}");
             assert_eq!(part.bytes, own as isize, "bytes of database {index}");
+            assert_eq!(part.timed, timed, "keys of database {index} with volatile fields");
             assert_eq!(part.volatile, volatile, "volatile keys of database {index}");
             assert_eq!(part.deadlines, deadlines, "deadlines of database {index}");
             in_database[index] += part.table.len();

@@ -103,6 +103,8 @@ impl Default for Limits {
 #[derive(Clone, Copy)]
 pub struct Body<'v> {
     pub(crate) item: &'v Item,
+    /// The time, in Unix milliseconds.
+    pub(crate) now_ms: u64,
 }
 
 /// A live or new value, to be changed by its type.
@@ -110,18 +112,29 @@ pub struct Opened<'v> {
     pub(crate) item: &'v mut Item,
     pub(crate) limits: &'v Limits,
     pub(crate) hasher: &'v KeyHasher,
-    pub(crate) changes: &'v mut u64,
+    pub(crate) changes: &'v mut Changes,
+    /// The time, in Unix milliseconds.
+    pub(crate) now_ms: u64,
+}
+
+/// What was done to a value while it was open.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// Changes, as Redis counts them.
+    pub(crate) count: u64,
+    /// Of these: fields removed because their deadline had passed.
+    pub(crate) expired_fields: u64,
 }
 
 impl<'v> Opened<'v> {
     /// Counts changes as Redis counts them.
     pub(crate) fn count(&mut self, changes: u64) {
-        *self.changes += changes;
+        self.changes.count += changes;
     }
 
     /// The value as it is now.
     pub(crate) fn body(&self) -> Body<'_> {
-        Body { item: self.item }
+        Body { item: self.item, now_ms: self.now_ms }
     }
 
     /// The packed elements and their number, unless the collection is large.
@@ -171,7 +184,7 @@ pub(crate) fn read<'v, T: Collection>(found: Found<'v>) -> Result<T::Ref<'v>, Wr
     if kind(found.item) != T::KIND {
         return Err(WrongType);
     }
-    Ok(T::read(Body { item: found.item }))
+    Ok(T::read(Body { item: found.item, now_ms: found.now.unix_ms() }))
 }
 
 /// A new entry with an empty collection, to be filled before it goes into the keyspace.
