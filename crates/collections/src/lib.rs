@@ -15,6 +15,7 @@
 //! (`tests/` of this crate), and with them the unsafe parts under AddressSanitizer
 //! (`make sanitize`).
 
+mod deque;
 mod entry;
 pub mod hyperloglog;
 mod integer;
@@ -26,6 +27,7 @@ mod size_class;
 mod table;
 mod wheel;
 
+pub use deque::{Deque, NodeLimit, Run};
 pub use entry::{Entry, NewPayload, Payload};
 pub use integer::canonical_integer;
 pub use intset::{Exchange, Intset};

@@ -57,7 +57,8 @@ pub struct Engine {
     pub(crate) active_expire: AtomicBool,
     /// DEBUG PAUSE-CRON.
     pub(crate) cron_paused: AtomicBool,
-    /// DEBUG QUICKLIST-PACKED-THRESHOLD: from how many bytes on a list's element stands alone.
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD: from how many bytes on a list's element stands alone; 0
+    /// leaves it to the limit of a node.
     pub(crate) packed_threshold: AtomicUsize,
     /// PFDEBUG SIMD: whether HyperLogLogs are merged with vector instructions.
     pub(crate) wide_merges: AtomicBool,
@@ -98,8 +99,8 @@ impl Engine {
             run_id: Mutex::new(run_id),
             active_expire: AtomicBool::new(true),
             cron_paused: AtomicBool::new(false),
-            packed_threshold: AtomicUsize::new(1 << 30),
             wide_merges: AtomicBool::new(true),
+            packed_threshold: AtomicUsize::new(0),
             peak_bytes: AtomicUsize::new(0),
             startup_bytes: AtomicUsize::new(0),
             rng: Mutex::new(rng),

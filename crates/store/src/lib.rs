@@ -50,9 +50,9 @@ pub use scan::Cursor;
 pub use shard::ShardStats;
 pub use time::Now;
 pub use types::{
-    Body, BytesEnd, Collection, Difference, Hash, HashMut, HashRef, Limits, Opened, ScoreRange,
-    Set, SetMut, SetRef, SortedSet, SortedSetMut, SortedSetRange, SortedSetRef, intersection,
-    union,
+    Body, BytesEnd, Collection, Difference, End, Hash, HashMut, HashRef, Limits, List, ListMut,
+    ListRef, Opened, ScoreRange, Set, SetMut, SetRef, SortedSet, SortedSetMut, SortedSetRange,
+    SortedSetRef, intersection, union,
 };
 pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, StrBuffer, WrongType};
 pub use view::{Deadline, Open, Taken, View};

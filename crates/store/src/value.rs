@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use pannier_collections::{Entry, NewPayload, Payload, canonical_integer};
 
 use crate::compress::{Compressed, CompressedStr};
-use crate::types::{LargeHash, LargeSet, LargeSortedSet};
+use crate::types::{LargeHash, LargeList, LargeSet, LargeSortedSet};
 
 /// Longest string kept inside its entry. Copying 16 KiB costs about what a reference count and a
 /// second element of a vectored write cost, so shorter strings are copied.
@@ -84,6 +84,8 @@ pub(crate) enum Object {
     Set(Box<LargeSet>),
     /// A large sorted set.
     SortedSet(Box<LargeSortedSet>),
+    /// A large list.
+    List(Box<LargeList>),
 }
 
 impl Object {
@@ -95,6 +97,7 @@ impl Object {
             Self::Hash(hash) => hash.footprint(),
             Self::Set(set) => set.footprint(),
             Self::SortedSet(set) => set.footprint(),
+            Self::List(list) => list.footprint(),
         }
     }
 
@@ -105,6 +108,7 @@ impl Object {
             Self::Hash(_) => Kind::Hash,
             Self::Set(_) => Kind::Set,
             Self::SortedSet(_) => Kind::SortedSet,
+            Self::List(_) => Kind::List,
         }
     }
 
@@ -115,6 +119,7 @@ impl Object {
             Self::Hash(hash) => hash.len() == 0,
             Self::Set(set) => set.len() == 0,
             Self::SortedSet(set) => set.len() == 0,
+            Self::List(list) => list.len() == 0,
         }
     }
 
@@ -125,6 +130,7 @@ impl Object {
             Self::Hash(hash) => hash.len() > HEAVY_COUNT,
             Self::Set(set) => set.len() > HEAVY_COUNT,
             Self::SortedSet(set) => set.len() > HEAVY_COUNT,
+            Self::List(list) => list.is_heavy(),
         }
     }
 }
@@ -418,6 +424,8 @@ pub(crate) fn encoding(item: &Item) -> Encoding {
         Payload::Bytes(_) if item.flags() & PACKED != 0 => Encoding::Listpack,
         Payload::Object(Object::Hash(_) | Object::Set(_)) => Encoding::Hashtable,
         Payload::Object(Object::SortedSet(_)) => Encoding::Skiplist,
+        Payload::Object(Object::List(list)) if list.is_quick() => Encoding::Quicklist,
+        Payload::Object(Object::List(_)) => Encoding::Listpack,
         Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Encoding::Raw,
     }
 }

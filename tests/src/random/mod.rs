@@ -12,6 +12,7 @@
 //! `tests/tests/differential.rs` asks two servers with this.
 
 mod hyperloglog;
+mod lists;
 mod strings;
 
 use fastrand::Rng;
@@ -32,7 +33,7 @@ struct Family {
 }
 
 /// All families. A command is taken from a family in proportion to its templates.
-const FAMILIES: &[Family] = &[strings::FAMILY, hyperloglog::FAMILY];
+const FAMILIES: &[Family] = &[strings::FAMILY, hyperloglog::FAMILY, lists::FAMILY];
 
 /// The only keys there are.
 pub const KEYS: &[&[u8]] = &[b"a", b"b", b"c", b"key:1", b"key:2", b"\x00\xff\r\n", b""];

@@ -37,6 +37,9 @@ mod info;
 mod introspection;
 mod latency;
 mod lcs;
+mod list;
+mod list_edit;
+mod list_move;
 mod memory;
 mod mset;
 mod object;
@@ -75,6 +78,9 @@ pub const FAMILIES: &[&[Command]] = &[
     set_algebra::ROWS,
     hash::ROWS,
     hash_walk::ROWS,
+    list::ROWS,
+    list_edit::ROWS,
+    list_move::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,

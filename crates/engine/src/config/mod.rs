@@ -141,6 +141,7 @@ impl Config {
             hash_entries: self.hash_max_listpack_entries,
             hash_value: self.hash_max_listpack_value,
             list_size: self.list_max_listpack_size,
+            list_alone: 0,
             set_integers: self.set_max_intset_entries,
             set_entries: self.set_max_listpack_entries,
             set_value: self.set_max_listpack_value,

@@ -240,11 +240,11 @@ parameters! {
     /// Bytes of a field or value up to which a hash stays compact (takes effect with hashes).
     hash_max_listpack_value: usize = "64",
         "hash-max-listpack-value" | "hash-max-ziplist-value", SIZE, live;
-    /// Entries (or with -1 to -5: 4 to 64 KiB) of one node of a list (takes effect with lists).
+    /// Entries (or with -1 to -5: 4 to 64 KiB) of one node of a list.
     list_max_listpack_size: i32 = "-2", "list-max-listpack-size" | "list-max-ziplist-size",
         Kind::Integer { min: i32::MIN as i64, max: i32::MAX as i64 }, live;
-    /// Nodes at either end of a list that are not compressed; 0 means compress none (takes effect
-    /// with lists).
+    /// Nodes at either end of a list that are not compressed. It is kept for other servers: here
+    /// none is compressed, whatever it says.
     list_compress_depth: u32 = "0", "list-compress-depth", INT, live;
     /// Members up to which a set of integers stays compact (takes effect with sets).
     set_max_intset_entries: usize = "512", "set-max-intset-entries", COUNT, live;

@@ -11,6 +11,7 @@ mod eviction;
 mod expiry;
 mod hash;
 mod limits;
+mod list;
 mod scan;
 mod set;
 mod sorted_set;

@@ -20,6 +20,7 @@
 //! Neighbours: one file per type; `view` for finding and locking; `value` for strings.
 
 mod hash;
+mod list;
 mod set;
 mod set_algebra;
 mod set_large;
@@ -28,6 +29,8 @@ mod sorted_set;
 
 pub(crate) use hash::LargeHash;
 pub use hash::{Hash, HashMut, HashRef};
+pub(crate) use list::LargeList;
+pub use list::{End, List, ListMut, ListRef};
 use pannier_collections::{Entry, NewPayload, Packed, Payload};
 pub use set::{Set, SetMut, SetRef};
 pub use set_algebra::{Difference, intersection, union};
@@ -66,6 +69,8 @@ pub struct Limits {
     pub hash_value: usize,
     /// Elements of one node of a list, or with -1 to -5 4 to 64 KiB.
     pub list_size: i32,
+    /// From how many bytes on an element of a list stands alone; 0: from the limit of a node on.
+    pub list_alone: usize,
     /// Members of a set of integers that is kept sorted in one run.
     pub set_integers: usize,
     /// Members of any other packed set.
@@ -88,6 +93,7 @@ impl Default for Limits {
             hash_entries: 512,
             hash_value: 64,
             list_size: -2,
+            list_alone: 0,
             set_integers: 512,
             set_entries: 128,
             set_value: 64,
