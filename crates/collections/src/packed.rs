@@ -103,22 +103,23 @@ impl Encoded {
         match piece {
             Piece::Int(number) => self.push_int(number),
             Piece::Bytes(string) => {
-                let len = string.len();
-                match len {
-                    0..64 => self.bytes.push(STR6 | len as u8),
-                    64..4096 => {
-                        self.bytes.extend_from_slice(&[STR12 | (len >> 8) as u8, len as u8])
-                    }
-                    _ => {
-                        let Ok(len) = u32::try_from(len) else { panic!("a string over 4 GiB") };
-                        self.bytes.push(STR32);
-                        self.bytes.extend_from_slice(&len.to_le_bytes());
-                    }
-                }
+                self.push_string_head(string.len());
                 self.bytes.extend_from_slice(string);
             }
         }
         self.push_back_len(self.bytes.len() - start);
+    }
+
+    fn push_string_head(&mut self, len: usize) {
+        match len {
+            0..64 => self.bytes.push(STR6 | len as u8),
+            64..4096 => self.bytes.extend_from_slice(&[STR12 | (len >> 8) as u8, len as u8]),
+            _ => {
+                let Ok(len) = u32::try_from(len) else { panic!("a string over 4 GiB") };
+                self.bytes.push(STR32);
+                self.bytes.extend_from_slice(&len.to_le_bytes());
+            }
+        }
     }
 
     fn push_int(&mut self, number: i64) {
@@ -188,6 +189,27 @@ impl<'a> Piece<'a> {
     /// Whether the string is empty.
     pub fn is_empty(self) -> bool {
         matches!(self, Self::Bytes([]))
+    }
+
+    /// Appends the element in its encoding to a packed list; a string is copied once.
+    ///
+    /// # Panics
+    /// As [`Encoded::push`].
+    pub fn append_to(self, list: &mut Vec<u8>) {
+        let mut head = Encoded::new();
+        match self {
+            Self::Bytes(string) if string.len() >= 64 => {
+                head.push_string_head(string.len());
+                list.reserve(self.encoded_len());
+                list.extend_from_slice(head.as_bytes());
+                list.extend_from_slice(string);
+                let len = head.bytes.len() + string.len();
+                head.bytes.clear();
+                head.push_back_len(len);
+            }
+            _ => head.push(self),
+        }
+        list.extend_from_slice(head.as_bytes());
     }
 
     /// Bytes that the element takes in a packed list.

@@ -44,6 +44,8 @@ pub struct Session {
     pub(crate) closing: bool,
     /// What MULTI opened, if it did.
     pub(crate) queue: Option<Queue>,
+    /// EXEC is running its queue: no command may wait.
+    pub(crate) in_exec: bool,
     pub(crate) watches: Watches,
 }
 
@@ -66,6 +68,7 @@ impl Session {
             reply_mode: ReplyMode::On,
             closing: false,
             queue: None,
+            in_exec: false,
             watches: Watches::default(),
         }
     }

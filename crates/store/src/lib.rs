@@ -54,5 +54,9 @@ pub use types::{
     ListRef, Opened, ScoreRange, Set, SetMut, SetRef, SortedSet, SortedSetMut, SortedSetRange,
     SortedSetRef, intersection, union,
 };
+pub use types::{
+    Consumer, ConsumerId, Entries, Group, Keep, Log, NewId, Pending, Refused, Stream, StreamData,
+    StreamEntry, StreamId, StreamMeta, StreamMut, Trim,
+};
 pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, StrBuffer, WrongType};
 pub use view::{Deadline, Open, Taken, View};

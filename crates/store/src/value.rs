@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use pannier_collections::{Entry, NewPayload, Payload, canonical_integer};
 
 use crate::compress::{Compressed, CompressedStr};
-use crate::types::{LargeHash, LargeList, LargeSet, LargeSortedSet};
+use crate::types::{LargeHash, LargeList, LargeSet, LargeSortedSet, StreamData};
 
 /// Longest string kept inside its entry. Copying 16 KiB costs about what a reference count and a
 /// second element of a vectored write cost, so shorter strings are copied.
@@ -86,6 +86,8 @@ pub(crate) enum Object {
     SortedSet(Box<LargeSortedSet>),
     /// A large list.
     List(Box<LargeList>),
+    /// A stream.
+    Stream(Box<StreamData>),
 }
 
 impl Object {
@@ -98,6 +100,7 @@ impl Object {
             Self::Set(set) => set.footprint(),
             Self::SortedSet(set) => set.footprint(),
             Self::List(list) => list.footprint(),
+            Self::Stream(stream) => stream.footprint(),
         }
     }
 
@@ -109,6 +112,7 @@ impl Object {
             Self::Set(_) => Kind::Set,
             Self::SortedSet(_) => Kind::SortedSet,
             Self::List(_) => Kind::List,
+            Self::Stream(_) => Kind::Stream,
         }
     }
 
@@ -120,6 +124,8 @@ impl Object {
             Self::Set(set) => set.len() == 0,
             Self::SortedSet(set) => set.len() == 0,
             Self::List(list) => list.len() == 0,
+            // Its last id and its groups are there for ever.
+            Self::Stream(_) => false,
         }
     }
 
@@ -131,6 +137,7 @@ impl Object {
             Self::Set(set) => set.len() > HEAVY_COUNT,
             Self::SortedSet(set) => set.len() > HEAVY_COUNT,
             Self::List(list) => list.is_heavy(),
+            Self::Stream(stream) => stream.parts() > HEAVY_COUNT,
         }
     }
 }
@@ -426,6 +433,7 @@ pub(crate) fn encoding(item: &Item) -> Encoding {
         Payload::Object(Object::SortedSet(_)) => Encoding::Skiplist,
         Payload::Object(Object::List(list)) if list.is_quick() => Encoding::Quicklist,
         Payload::Object(Object::List(_)) => Encoding::Listpack,
+        Payload::Object(Object::Stream(_)) => Encoding::Stream,
         Payload::Bytes(_) | Payload::Object(Object::Large(_)) => Encoding::Raw,
     }
 }

@@ -13,6 +13,7 @@
 
 mod hyperloglog;
 mod lists;
+mod streams;
 mod strings;
 
 use fastrand::Rng;
@@ -33,7 +34,7 @@ struct Family {
 }
 
 /// All families. A command is taken from a family in proportion to its templates.
-const FAMILIES: &[Family] = &[strings::FAMILY, hyperloglog::FAMILY, lists::FAMILY];
+const FAMILIES: &[Family] = &[hyperloglog::FAMILY, lists::FAMILY, streams::FAMILY, strings::FAMILY];
 
 /// The only keys there are.
 pub const KEYS: &[&[u8]] = &[b"a", b"b", b"c", b"key:1", b"key:2", b"\x00\xff\r\n", b""];

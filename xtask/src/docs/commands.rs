@@ -95,6 +95,7 @@ fn keys(spec: &KeySpec) -> String {
     let begin = match spec.begin {
         Begin::Index(at) => format!("argument {at}"),
         Begin::Keyword(word, _) => format!("the argument after {word}"),
+        Begin::Streams(_) => "the argument after STREAMS".to_owned(),
     };
     let place = match spec.find {
         Find::Range { last: 0, .. } => begin,

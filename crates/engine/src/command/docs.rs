@@ -91,6 +91,7 @@ impl Positions {
         self.next = self.next.map(|at| at + 1);
         let announces = |spec: &KeySpec| match spec.begin {
             Begin::Keyword(word, _) => word.eq_ignore_ascii_case(token),
+            Begin::Streams(_) => token.eq_ignore_ascii_case("STREAMS"),
             Begin::Index(_) => false,
         };
         self.announced = self.row.keys.iter().position(announces);

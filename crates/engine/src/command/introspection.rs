@@ -392,14 +392,8 @@ fn write_key_spec(reply: &mut Reply, spec: &KeySpec) {
     reply.bulk(b"begin_search");
     match spec.begin {
         Begin::Index(at) => write_step(reply, "index", &[("index", at as i64)]),
-        Begin::Keyword(word, from) => {
-            write_type(reply, "keyword");
-            reply.map(2);
-            reply.bulk(b"keyword");
-            reply.bulk(word.as_bytes());
-            reply.bulk(b"startfrom");
-            reply.integer(from.into());
-        }
+        Begin::Keyword(word, from) => write_keyword(reply, word, from),
+        Begin::Streams(from) => write_keyword(reply, "STREAMS", from),
     }
     reply.bulk(b"find_keys");
     match spec.find {
@@ -414,6 +408,15 @@ fn write_key_spec(reply: &mut Reply, spec: &KeySpec) {
             &[("keynumidx", count as i64), ("firstkey", first as i64), ("keystep", step as i64)],
         ),
     }
+}
+
+fn write_keyword(reply: &mut Reply, word: &str, from: i32) {
+    write_type(reply, "keyword");
+    reply.map(2);
+    reply.bulk(b"keyword");
+    reply.bulk(word.as_bytes());
+    reply.bulk(b"startfrom");
+    reply.integer(from.into());
 }
 
 fn write_type(reply: &mut Reply, name: &str) {

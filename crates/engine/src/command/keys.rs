@@ -15,6 +15,9 @@ pub enum Begin {
     Index(usize),
     /// After this keyword, searched from an argument on (negative: from the end, backwards).
     Keyword(&'static str, i32),
+    /// After the word STREAMS of XREAD and XREADGROUP, which is found as their options are read: a
+    /// group may have that name. COMMAND INFO shows a keyword, searched from this argument on.
+    Streams(i32),
 }
 
 /// How the keys go on from where they begin.
@@ -182,8 +185,27 @@ impl KeySpec {
                 };
                 found.map(|at| at + 1).filter(|at| *at < args.len())
             }
+            Begin::Streams(_) => streams(args),
         }
     }
+}
+
+/// Where the first key of XREAD or XREADGROUP stands.
+fn streams(args: Args<'_>) -> Option<usize> {
+    let mut at = 1;
+    while at + 1 < args.len() {
+        let word = args.get(at);
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        if is("STREAMS") {
+            return Some(at + 1);
+        }
+        at += match () {
+            () if is("GROUP") => 3,
+            () if is("COUNT") || is("BLOCK") => 2,
+            () => 1,
+        };
+    }
+    None
 }
 
 impl Command {

@@ -48,6 +48,13 @@ mod server;
 mod set;
 mod set_algebra;
 mod set_random;
+mod stream;
+mod stream_args;
+mod stream_delete;
+mod stream_group;
+mod stream_info;
+mod stream_pending;
+mod stream_read;
 mod string;
 mod substring;
 mod syntax;
@@ -81,6 +88,12 @@ pub const FAMILIES: &[&[Command]] = &[
     list::ROWS,
     list_edit::ROWS,
     list_move::ROWS,
+    stream::ROWS,
+    stream_read::ROWS,
+    stream_group::ROWS,
+    stream_pending::ROWS,
+    stream_info::ROWS,
+    stream_delete::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,

@@ -73,12 +73,14 @@ fn run_opened<'a>(
     let mut cx =
         Context { engine, config, session, command, args, ahead, view, hashed, reply, now };
     let mut all = Done::Replied;
+    cx.session.in_exec = true;
     for (queued, ahead) in commands.iter().zip(&aheads) {
         let done = run_one(&mut cx, queued, ahead);
         if done != Done::Replied {
             all = done;
         }
     }
+    cx.session.in_exec = false;
     Ok(all)
 }
 

@@ -15,6 +15,7 @@ mod list;
 mod scan;
 mod set;
 mod sorted_set;
+mod stream;
 
 use crate::value::{ARMED, COMPRESSED, footprint, large_hash};
 use crate::{Compression, Deadline, Key, Keyspace, NewValue, Now, Open, Options, Rules, Str, View};

@@ -26,6 +26,7 @@ mod set_algebra;
 mod set_large;
 mod set_sample;
 mod sorted_set;
+mod stream;
 
 pub(crate) use hash::LargeHash;
 pub use hash::{Hash, HashMut, HashRef};
@@ -37,6 +38,10 @@ pub use set_algebra::{Difference, intersection, union};
 pub(crate) use set_large::LargeSet;
 pub(crate) use sorted_set::LargeSortedSet;
 pub use sorted_set::{BytesEnd, ScoreRange, SortedSet, SortedSetMut, SortedSetRange, SortedSetRef};
+pub use stream::{
+    Consumer, ConsumerId, Entries, Group, Keep, Log, NewId, Pending, Refused, Stream, StreamData,
+    StreamEntry, StreamId, StreamMeta, StreamMut, Trim,
+};
 
 use crate::found::Found;
 use crate::hash::KeyHasher;
