@@ -11,6 +11,7 @@
 //!
 //! `tests/tests/differential.rs` asks two servers with this.
 
+mod hashes;
 mod hyperloglog;
 mod lists;
 mod streams;
@@ -34,7 +35,8 @@ struct Family {
 }
 
 /// All families. A command is taken from a family in proportion to its templates.
-const FAMILIES: &[Family] = &[hyperloglog::FAMILY, lists::FAMILY, streams::FAMILY, strings::FAMILY];
+const FAMILIES: &[Family] =
+    &[hyperloglog::FAMILY, lists::FAMILY, streams::FAMILY, strings::FAMILY, hashes::FAMILY];
 
 /// The only keys there are.
 pub const KEYS: &[&[u8]] = &[b"a", b"b", b"c", b"key:1", b"key:2", b"\x00\xff\r\n", b""];

@@ -167,7 +167,7 @@ fn pexpireat(cx: &mut Context<'_>) -> Result<Done, Error> {
 
 /// NX, XX, GT, LT.
 #[derive(Clone, Copy, Default)]
-struct Conditions {
+pub(super) struct Conditions {
     none: bool,
     some: bool,
     greater: bool,
@@ -175,9 +175,10 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn parse(cx: &Context<'_>) -> Result<Self, Error> {
+    /// Reads them; other words are refused.
+    pub(super) fn parse<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<Self, Error> {
         let mut parsed = Self::default();
-        for word in cx.args.from(3).iter() {
+        for word in words {
             if is(word, "NX") {
                 parsed.none = true;
             } else if is(word, "XX") {
@@ -203,7 +204,7 @@ impl Conditions {
     }
 
     /// Whether `new` may replace `old`; no deadline counts as an infinite one.
-    fn allow(self, old: Option<u64>, new: i64) -> bool {
+    pub(super) fn allow(self, old: Option<u64>, new: i64) -> bool {
         let new = i128::from(new);
         let old_at = old.map_or(i128::MAX, i128::from);
         !(self.none && old.is_some()
@@ -214,7 +215,7 @@ impl Conditions {
 }
 
 fn set(cx: &mut Context<'_>, unit: Unit) -> Result<Done, Error> {
-    let conditions = Conditions::parse(cx)?;
+    let conditions = Conditions::parse(cx.args.from(3).iter())?;
     let value = cx.integer(2)?;
     let deadline = unit.deadline_of(value, cx.now);
     let deadline = deadline.ok_or_else(|| Error::invalid_expire(cx.command.name))?;

@@ -31,6 +31,7 @@ mod docs;
 mod expire;
 mod generic;
 mod hash;
+mod hash_ttl;
 mod hash_walk;
 mod hyperloglog;
 mod info;
@@ -94,6 +95,7 @@ pub const FAMILIES: &[&[Command]] = &[
     stream_pending::ROWS,
     stream_info::ROWS,
     stream_delete::ROWS,
+    hash_ttl::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,
