@@ -1,9 +1,9 @@
 //! Lists: strings in the order in which they were pushed.
 //!
 //! Three forms. Up to [`PACKED_MAX`] bytes a list is packed into its entry. Beyond that a push at
-//! the head would move too much (measured, pipeline 16: at 8 KiB in the entry LPUSH takes twice
-//! the time), so it is a [`Deque`] of one node; OBJECT ENCODING still says `listpack` up to the
-//! limit `list-max-listpack-size`. Over the limit it is a Deque of as many nodes as it needs, and
+//! the head would move too much (the cut is an estimate and not yet measured), so it is a
+//! [`Deque`] of one node; OBJECT ENCODING still says `listpack` up to the limit
+//! `list-max-listpack-size`. Over the limit it is a Deque of as many nodes as it needs, and
 //! says `quicklist`.
 //!
 //! The name changes at Redis's points: to `quicklist` before a command that could exceed the
