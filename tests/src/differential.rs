@@ -226,7 +226,18 @@ fn alike(command: &Command, a: &Value, b: &Value) -> bool {
         "SCAN" if command.get(1).is_some_and(|cursor| cursor != b"0") => {
             return matches!((a, b), (Value::Array(_), Value::Array(_)));
         }
-        "KEYS" | "SCAN" | "HGETALL" | "HKEYS" | "HVALS" | "HSCAN" => {
+        // Which part comes first is each server's affair.
+        "ZSCAN"
+            if command.get(2..5).is_none_or(|words| words != [&b"0"[..], b"COUNT", b"1000"]) =>
+        {
+            return matches!((a, b), (Value::Array(_), Value::Array(_)));
+        }
+        "ZRANDMEMBER" => match (a, b) {
+            (Value::Bulk(_), Value::Bulk(_)) => return true,
+            (Value::Array(a), Value::Array(b)) => return a.len() == b.len(),
+            _ => return false,
+        },
+        "KEYS" | "SCAN" | "HGETALL" | "HKEYS" | "HVALS" | "HSCAN" | "ZSCAN" => {
             return show::sorted(a.clone()) == show::sorted(b.clone());
         }
         "TTL" | "EXPIRETIME" | "HTTL" | "HEXPIRETIME" => 30,

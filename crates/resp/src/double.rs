@@ -3,8 +3,8 @@
 //! The digits are Grisu2's (see `grisu`), so the text reads back as the same double and is
 //! almost always the shortest that does. Around them stand Redis's rules: integers up to 2^62 print
 //! all their digits and no point; other values print plainly while that takes few zeros, and
-//! else with an exponent that has a sign and no leading zero (`1e+20`, `1e-7`). Zero has
-//! no sign. Compared with a real server's `ZSCORE` in `tests/double_corpus.txt`.
+//! else with an exponent that has a sign and no leading zero (`1e+20`, `1e-7`). Zero keeps
+//! its sign. Compared with a real server's `ZSCORE` in `tests/double_corpus.txt`.
 
 use crate::grisu::{self, DIGITS_MAX};
 
@@ -27,6 +27,8 @@ pub fn format_f64(d: f64, buf: &mut [u8; 32]) -> &str {
         text.push(b"nan");
     } else if d.is_infinite() {
         text.push(if d < 0.0 { b"-inf" } else { b"inf" });
+    } else if d == 0.0 && d.is_sign_negative() {
+        text.push(b"-0");
     } else if d.abs() <= INTEGER_MAX && d.trunc() == d {
         text.push(itoa::Buffer::new().format(d as i64).as_bytes());
     } else {

@@ -267,10 +267,10 @@ fn hscan(cx: &mut Context<'_>) -> Result<Done, Error> {
             break;
         }
     }
-    let tell = if options.no_values { Tell::Fields } else { Tell::Both };
+    let tell = if options.names_only { Tell::Fields } else { Tell::Both };
     cx.reply.array(2);
     cx.reply.bulk_integer(position as i64);
-    cx.reply.array(found.len() * if options.no_values { 1 } else { 2 });
+    cx.reply.array(found.len() * if options.names_only { 1 } else { 2 });
     for (field, value) in found {
         write(cx.reply, tell, field, value);
     }

@@ -49,6 +49,11 @@ mod server;
 mod set;
 mod set_algebra;
 mod set_random;
+mod sorted_set;
+mod sorted_set_algebra;
+mod sorted_set_pop;
+mod sorted_set_range;
+mod sorted_set_rank;
 mod stream;
 mod stream_args;
 mod stream_delete;
@@ -96,6 +101,11 @@ pub const FAMILIES: &[&[Command]] = &[
     stream_info::ROWS,
     stream_delete::ROWS,
     hash_ttl::ROWS,
+    sorted_set::ROWS,
+    sorted_set_range::ROWS,
+    sorted_set_rank::ROWS,
+    sorted_set_pop::ROWS,
+    sorted_set_algebra::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,

@@ -98,20 +98,23 @@ pub(super) struct ScanOptions<'a> {
     pub(super) count: usize,
     /// TYPE.
     pub(super) kind: Option<&'static str>,
-    /// NOVALUES.
-    pub(super) no_values: bool,
+    /// NOVALUES, or NOSCORES: only the names.
+    pub(super) names_only: bool,
 }
 
 impl<'a> ScanOptions<'a> {
     /// Reads the options behind the cursor. `own` is the one that only this command knows: TYPE
-    /// for SCAN, NOVALUES for HSCAN, none for SSCAN and ZSCAN. A walk over a collection looks its
-    /// key up first, and a missing one makes an empty reply whatever the options say.
+    /// for SCAN, NOVALUES for HSCAN, NOSCORES for ZSCAN, none for SSCAN. A walk over a collection
+    /// looks its key up first, and a missing one makes an empty reply whatever the options say.
     pub(super) fn parse(mut options: Options<'a>, own: &str) -> Result<Self, Error> {
-        let mut parsed = Self { pattern: None, count: 10, kind: None, no_values: false };
+        let mut parsed = Self { pattern: None, count: 10, kind: None, names_only: false };
         while let Some(word) = options.next() {
-            if is(word, "NOVALUES") && own == "NOVALUES" {
-                parsed.no_values = true;
+            if own.starts_with("NO") && is(word, own) {
+                parsed.names_only = true;
                 continue;
+            }
+            if is(word, "NOSCORES") {
+                return Err(Error::new("ERR NOSCORES option can only be used in ZSCAN"));
             }
             if is(word, "NOVALUES") {
                 return Err(Error::new("ERR NOVALUES option can only be used in HSCAN"));

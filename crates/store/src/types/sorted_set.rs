@@ -117,6 +117,16 @@ impl<'v> SortedSetRef<'v> {
         self.len() == 0
     }
 
+    /// Whether it is packed.
+    pub const fn is_packed(self) -> bool {
+        matches!(self, Self::Packed { .. })
+    }
+
+    /// The member of a rank, with its score.
+    pub fn get(self, rank: usize) -> Option<(Piece<'v>, f64)> {
+        self.range(rank..rank.saturating_add(1)).next()
+    }
+
     /// The score of a member.
     pub fn score(self, member: &[u8]) -> Option<f64> {
         match self {
@@ -168,6 +178,12 @@ impl<'v> SortedSetRef<'v> {
 
     /// The ranks of the members that lie between two ends of bytes.
     pub fn by_bytes(self, min: BytesEnd<'_>, max: BytesEnd<'_>) -> Range<usize> {
+        // Redis looks at the ends of the set first, which shows when scores differ.
+        let ends = (self.get(0), self.range(0..usize::MAX).next_back());
+        let (Some((first, _)), Some((last, _))) = ends else { return 0..0 };
+        if min.is_behind(last) || max.is_before(first) {
+            return 0..0;
+        }
         let (start, end) = match self {
             Self::Packed { .. } => {
                 let members = self.range(0..usize::MAX).map(|(member, _)| member);
@@ -281,11 +297,6 @@ impl SortedSetMut<'_> {
         if !fits && self.opened.packed().is_some() {
             self.enlarge();
         }
-    }
-
-    /// Counts a change that is not one to a member, such as a set stored whole.
-    pub fn count(&mut self, changes: u64) {
-        self.opened.count(changes);
     }
 
     /// Hands the score of a member, if it is there, to `decide`, and gives it the score that comes
