@@ -280,6 +280,11 @@ impl Deque {
         self.chunks.iter().map(|chunk| chunk.nodes.len()).sum()
     }
 
+    /// The nodes, in order.
+    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        self.chunks.iter().flat_map(|chunk| chunk.nodes.iter().map(Node::run))
+    }
+
     /// Checks that the sums are those of the nodes, for tests.
     #[doc(hidden)]
     pub fn assert_sound(&self) {

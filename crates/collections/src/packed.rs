@@ -31,7 +31,7 @@ pub struct Packed<'a> {
 }
 
 /// One element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Piece<'a> {
     /// What looks like an integer.
     Int(i64),

@@ -50,6 +50,8 @@ impl Error {
     pub const NOT_POSITIVE: Self = Self::new("ERR value is out of range, must be positive");
     /// The key does not exist.
     pub const NO_SUCH_KEY: Self = Self::new("ERR no such key");
+    /// The key exists, and was not to be replaced.
+    pub const BUSY_KEY: Self = Self::new("BUSYKEY Target key name already exists.");
     /// No such database.
     pub const DB_OUT_OF_RANGE: Self = Self::new("ERR DB index is out of range");
     /// COPY or MOVE onto itself.

@@ -22,25 +22,44 @@ pub(crate) const DOUBLE_LEN_MAX: usize = 32;
 /// assert_eq!(format_f64(f64::INFINITY, &mut buf), "inf");
 /// ```
 pub fn format_f64(d: f64, buf: &mut [u8; 32]) -> &str {
+    let whole = d.abs() <= INTEGER_MAX && d.trunc() == d;
+    if whole && !(d == 0.0 && d.is_sign_negative()) {
+        let mut text = Text { buf, len: 0 };
+        text.push(itoa::Buffer::new().format(d as i64).as_bytes());
+        return text.end();
+    }
+    shortest_f64(d, buf)
+}
+
+/// The same where integers are nothing special: 1e16 prints as `1e+16`, and digits behind the
+/// seventeenth are zeros. Digests of data are made of it.
+///
+/// ```
+/// use pannier_resp::shortest_f64;
+///
+/// let mut buf = [0; 32];
+/// assert_eq!(shortest_f64(1e16, &mut buf), "1e+16");
+/// assert_eq!(shortest_f64(4611686018427387904.0, &mut buf), "4611686018427388000");
+/// ```
+pub fn shortest_f64(d: f64, buf: &mut [u8; 32]) -> &str {
     let mut text = Text { buf, len: 0 };
     if d.is_nan() {
         text.push(b"nan");
-    } else if d.is_infinite() {
-        text.push(if d < 0.0 { b"-inf" } else { b"inf" });
-    } else if d == 0.0 && d.is_sign_negative() {
-        text.push(b"-0");
-    } else if d.abs() <= INTEGER_MAX && d.trunc() == d {
-        text.push(itoa::Buffer::new().format(d as i64).as_bytes());
+        return text.end();
+    }
+    if d.is_sign_negative() {
+        text.push(b"-");
+    }
+    if d.is_infinite() {
+        text.push(b"inf");
+    } else if d == 0.0 {
+        text.push(b"0");
     } else {
-        if d < 0.0 {
-            text.push(b"-");
-        }
         let mut digits = [0; DIGITS_MAX];
         let (count, exponent) = grisu::digits(d.abs(), &mut digits);
         text.decimal(&digits[..count], exponent);
     }
-    let Text { buf, len } = text;
-    std::str::from_utf8(&buf[..len]).unwrap_or_default()
+    text.end()
 }
 
 struct Text<'a> {
@@ -48,7 +67,12 @@ struct Text<'a> {
     len: usize,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    fn end(self) -> &'a str {
+        let Self { buf, len } = self;
+        std::str::from_utf8(&buf[..len]).unwrap_or_default()
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         self.buf[self.len..self.len + bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();

@@ -59,6 +59,21 @@ impl Rules {
         if self.frequency { lfu(ticks(now), LFU_INITIAL) } else { now.unix_ms() as u32 }
     }
 
+    /// The stamp of an entry that was last used so many milliseconds ago.
+    pub(crate) fn idle_since(self, now: Now, idle_ms: u64) -> u32 {
+        if self.frequency {
+            return self.fresh(now);
+        }
+        // Beyond the range it would look young: as idle as can be told.
+        let idle_ms = idle_ms.min(u64::from(u32::MAX - u32::MAX / 32));
+        now.unix_ms().wrapping_sub(idle_ms) as u32
+    }
+
+    /// The stamp of an entry used just now, with an LFU counter.
+    pub(crate) fn used(self, now: Now, counter: u8) -> u32 {
+        if self.frequency { lfu(ticks(now), u32::from(counter)) } else { self.fresh(now) }
+    }
+
     /// The stamp after one more access.
     #[inline]
     pub(crate) fn touched(self, stamp: u32, now: Now, rng: &mut fastrand::Rng) -> u32 {

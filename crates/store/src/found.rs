@@ -6,6 +6,10 @@
 //!
 //! Neighbours: `view` makes it, `value` knows types and encodings.
 
+use std::fmt::Write;
+
+use pannier_collections::Payload;
+
 use crate::keyspace::Keyspace;
 use crate::types::{self, Collection};
 use crate::value::{self, Item, Str, WrongType};
@@ -58,6 +62,22 @@ impl<'v> Found<'v> {
     /// Bytes that the entry, its key and its value take in memory.
     pub fn footprint(self) -> usize {
         value::footprint(self.item)
+    }
+
+    /// How full the table of a large collection is, in lines of text.
+    pub fn table_report(self) -> String {
+        let mut text = String::from("[Dictionary HT]\n");
+        if let Payload::Object(object) = self.item.payload()
+            && let Some(shape) = object.shape()
+        {
+            let _ = write!(
+                text,
+                "Table 0 stats:\n table size: {}\n number of entries: {}\n segments: {}\n \
+                 overflow buckets: {}\n max chain length: {}\n",
+                shape.slots, shape.len, shape.segments, shape.overflow_buckets, shape.longest_chain,
+            );
+        }
+        text
     }
 
     /// Milliseconds since the last access.

@@ -24,6 +24,7 @@ mod found;
 mod hash;
 mod interest;
 mod keyspace;
+mod maker;
 mod scan;
 mod shard;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use found::Found;
 pub use hash::Key;
 pub use interest::Watcher;
 pub use keyspace::{Garbage, Keyspace, Options, Reaper};
+pub use maker::{Age, Maker, MakerCompression};
 pub use pannier_collections::Piece;
 pub use pannier_collections::hyperloglog;
 pub use scan::Cursor;

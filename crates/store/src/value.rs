@@ -11,7 +11,7 @@
 //! `raw` above, and `raw` for whatever was modified in place (the flag [`RAW`]).
 
 use bytes::{Bytes, BytesMut};
-use pannier_collections::{Entry, NewPayload, Payload, canonical_integer};
+use pannier_collections::{Entry, NewPayload, Payload, Shape, canonical_integer};
 
 use crate::compress::{Compressed, CompressedStr};
 use crate::types::{LargeHash, LargeList, LargeSet, LargeSortedSet, StreamData};
@@ -126,6 +126,15 @@ impl Object {
             Self::List(list) => list.len() == 0,
             // Its last id and its groups are there for ever.
             Self::Stream(_) => false,
+        }
+    }
+
+    /// The shape of its table, if it is one.
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        match self {
+            Self::Hash(hash) => Some(hash.shape()),
+            Self::Set(set) => Some(set.shape()),
+            _ => None,
         }
     }
 

@@ -85,8 +85,9 @@ pub struct View<'k> {
     pub(crate) misses: u64,
 }
 
-/// An entry taken out of the keyspace, to be put back under another name or database.
-pub struct Taken(Item);
+/// An entry outside the keyspace: taken out of it to be put back under another name or database,
+/// or newly made (see `maker`).
+pub struct Taken(pub(crate) Item);
 
 /// The locks held, ascending by shard. One, the common case, needs no allocation.
 enum Guards<'k> {

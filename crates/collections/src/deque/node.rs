@@ -83,6 +83,16 @@ impl<'a> Run<'a> {
         self.count == 0
     }
 
+    /// The bytes of the packed elements, or of the one that stands alone.
+    pub const fn bytes(self) -> &'a [u8] {
+        self.list.bytes()
+    }
+
+    /// The element, if it is one that stands alone.
+    pub fn alone(self) -> Option<&'a [u8]> {
+        self.alone.then(|| self.list.bytes())
+    }
+
     /// Element number `index`.
     pub fn get(self, index: usize) -> Option<Piece<'a>> {
         if self.alone {

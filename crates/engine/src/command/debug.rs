@@ -3,13 +3,13 @@
 //! Gated by `enable-debug-command` (see `exec::gate`). Every shard is open while one runs, so
 //! DEBUG SLEEP holds up everyone, as in Redis. Transcripts: `tests/transcripts/server`.
 
-use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_resp::Protocol;
-use pannier_store::{Str, StrBuffer};
-use sha1::{Digest, Sha1};
+use pannier_store::{Age, Encoding, Found, Limits};
 
+use super::digest;
+use super::dump::maker;
 use super::row::{Command, Context, Done, Group, Opens, flags};
 use crate::args;
 use crate::error::Error;
@@ -17,11 +17,6 @@ use crate::glob;
 
 /// The family's rows.
 pub(super) const ROWS: &[Command] = &[DEBUG];
-
-/// A digest of data, as Redis computes it.
-type Sum = [u8; 20];
-/// Type number of strings in digests.
-const STRING_TYPE: u32 = 0;
 
 const DEBUG: Command = Command {
     name: "debug",
@@ -42,20 +37,18 @@ fn debug(cx: &mut Context<'_>) -> Result<Done, Error> {
     match (word.as_slice(), cx.args.len()) {
         (b"sleep", 3) => sleep(cx),
         (b"object", 3 | 4) => object(cx),
+        (b"reload", _) => reload(cx),
         (b"set-active-expire", 3) => {
             cx.engine.active_expire.store(number(cx.arg(2)) != 0, Relaxed);
             cx.engine.host.wake_expiry();
             cx.ok()
         }
-        (b"digest", 2) => digest(cx),
-        (b"digest-value", _) => digest_value(cx),
+        (b"digest", 2) => digest::all(cx),
+        (b"digest-value", _) => digest::values(cx),
         (b"protocol", 3) => protocol(cx),
-        (b"listpack", 3) => not_encoded(cx, "ERR Not a listpack encoded object."),
+        (b"listpack", 3) => listpack(cx),
         (b"htstats", 3 | 4) => htstats(cx),
-        (b"htstats-key", 3 | 4) => not_encoded(
-            cx,
-            "ERR The value stored at the specified key is not represented using an hash table",
-        ),
+        (b"htstats-key", 3 | 4) => htstats_key(cx),
         (b"stringmatch-len", 4) => stringmatch_len(cx),
         (b"quicklist-packed-threshold", 3) => quicklist_packed_threshold(cx),
         (b"pause-cron", 3) => {
@@ -100,7 +93,7 @@ fn sleep(cx: &mut Context<'_>) -> Result<Done, Error> {
 fn object(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key) = (cx.db(), cx.key(2));
     let Some(found) = cx.view.peek(db, key) else { return Err(Error::NO_SUCH_KEY) };
-    let length = found.string().map_or(0, |value| serialized(&value));
+    let length = pannier_persist::dumped_len(found, cx.config.rdbcompression);
     let line = format!(
         "Value at:{:#x} refcount:1 encoding:{} serializedlength:{length} lru:{} \
          lru_seconds_idle:{}",
@@ -113,81 +106,59 @@ fn object(cx: &mut Context<'_>) -> Result<Done, Error> {
     Ok(Done::Replied)
 }
 
-/// Bytes that a string takes in a dump without compression.
-fn serialized(value: &Str<'_>) -> usize {
-    match value {
-        Str::Int(n) if i8::try_from(*n).is_ok() => 2,
-        Str::Int(n) if i16::try_from(*n).is_ok() => 3,
-        Str::Int(n) if i32::try_from(*n).is_ok() => 5,
-        value => match value.len() {
-            len @ 0..64 => len + 1,
-            len @ 64..16384 => len + 2,
-            len => len + 5,
-        },
-    }
-}
-
-/// Replaces `sum` by the hash of it mixed with data, for what has an order.
-fn mix(sum: &mut Sum, data: &[u8]) {
-    fold(sum, data);
-    *sum = Sha1::digest(&sum[..]).into();
-}
-
-/// Adds the hash of data to `sum`, for what has no order.
-fn fold(sum: &mut Sum, data: &[u8]) {
-    let hash = Sha1::digest(data);
-    sum.iter_mut().zip(hash).for_each(|(byte, other)| *byte ^= other);
-}
-
-fn mix_value(sum: &mut Sum, value: &Str<'_>, volatile: bool) {
-    mix(sum, &STRING_TYPE.to_be_bytes());
-    mix(sum, value.as_bytes(&mut StrBuffer::new()));
-    if volatile {
-        fold(sum, b"!!expire!!");
-    }
-}
-
-fn hexadecimal(sum: &Sum) -> String {
-    sum.iter().fold(String::with_capacity(40), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn digest(cx: &mut Context<'_>) -> Result<Done, Error> {
-    let mut all = Sum::default();
-    for database in 0..cx.engine.keyspace.databases() {
-        if cx.engine.keyspace.len(database) == 0 {
-            continue;
-        }
-        mix(&mut all, &(database as u32).to_be_bytes());
-        cx.view.for_each(database, |key, found| {
-            let mut sum = Sum::default();
-            mix(&mut sum, key);
-            if let Ok(value) = found.string() {
-                mix_value(&mut sum, &value, found.deadline().is_some());
-            }
-            fold(&mut all, &sum);
-        });
-    }
-    cx.reply.simple(&hexadecimal(&all));
-    Ok(Done::Replied)
-}
-
-fn digest_value(cx: &mut Context<'_>) -> Result<Done, Error> {
-    let db = cx.db();
-    cx.reply.array(cx.args.len() - 2);
+/// Takes every value through its payload and back, in memory: what a save and a load would do to
+/// it. Deadlines and access clocks stay; encodings follow the limits in force now.
+fn reload(cx: &mut Context<'_>) -> Result<Done, Error> {
     for at in 2..cx.args.len() {
-        let key = cx.key(at);
-        let mut sum = Sum::default();
-        if let Some(found) = cx.view.peek(db, key)
-            && let Ok(value) = found.string()
-        {
-            mix_value(&mut sum, &value, found.deadline().is_some());
+        match cx.arg(at).to_ascii_lowercase().as_slice() {
+            // There is never a key in memory that is not in the dump.
+            b"merge" => {}
+            // There is no file to load from, and nothing is put over the keys that are there.
+            b"nosave" | b"noflush" => {
+                return Err(Error::new(
+                    "ERR Error trying to load the RDB dump, check server logs.",
+                ));
+            }
+            _ => {
+                return Err(Error::new(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
         }
-        cx.reply.simple(&hexadecimal(&sum));
     }
-    Ok(Done::Replied)
+    let limits = cx.config.limits();
+    for database in 0..cx.engine.keyspace.databases() {
+        let mut keys = Vec::new();
+        cx.view.for_each(database, |key, _| keys.push(key.to_vec()));
+        for bytes in keys {
+            reload_key(cx, (database, &bytes), &limits)?;
+        }
+    }
+    cx.ok()
+}
+
+fn reload_key(
+    cx: &mut Context<'_>,
+    (database, bytes): (usize, &[u8]),
+    limits: &Limits,
+) -> Result<(), Error> {
+    let key = cx.view.key(bytes);
+    let Some(found) = cx.view.peek(database, key) else { return Ok(()) };
+    let (deadline, age) = (found.deadline(), Age::Clock(found.access()));
+    let payload = pannier_persist::dump(found, false);
+    let restored = pannier_persist::restore(&payload, maker(cx, bytes, limits));
+    let Ok(mut value) = restored else {
+        let bytes = String::from_utf8_lossy(bytes);
+        return Err(Error::text(format!("ERR The value of '{bytes}' does not survive a reload")));
+    };
+    if value.is_empty() {
+        // A hash, and the last of its fields is due by now.
+        cx.view.remove(database, key);
+        return Ok(());
+    }
+    value.set_deadline(deadline);
+    cx.view.put_aged(database, key, value, age);
+    Ok(())
 }
 
 /// One reply of every kind, for the authors of client libraries.
@@ -247,11 +218,33 @@ fn protocol(cx: &mut Context<'_>) -> Result<Done, Error> {
     Ok(Done::Replied)
 }
 
-/// What DEBUG says of a key that is not encoded as it looks for; strings never are.
-fn not_encoded(cx: &mut Context<'_>, text: &'static str) -> Result<Done, Error> {
+/// The value of a key that must be encoded in a certain way.
+fn encoded<'c>(
+    cx: &'c mut Context<'_>,
+    encoding: Encoding,
+    otherwise: &'static str,
+) -> Result<Found<'c>, Error> {
     let (db, key) = (cx.db(), cx.key(2));
-    let found = cx.view.contains(db, key);
-    Err(if found { Error::new(text) } else { Error::NO_SUCH_KEY })
+    let found = cx.view.peek(db, key).ok_or(Error::NO_SUCH_KEY)?;
+    if found.encoding() == encoding { Ok(found) } else { Err(Error::new(otherwise)) }
+}
+
+/// Writes what a packed collection takes into the log.
+fn listpack(cx: &mut Context<'_>) -> Result<Done, Error> {
+    let found = encoded(cx, Encoding::Listpack, "ERR Not a listpack encoded object.")?;
+    let (kind, bytes) = (found.kind().name(), found.footprint());
+    cx.engine.host.log(&format!("DEBUG LISTPACK: a {kind} of {bytes} bytes in one block"));
+    cx.reply.simple("Listpack structure printed on stdout");
+    Ok(Done::Replied)
+}
+
+fn htstats_key(cx: &mut Context<'_>) -> Result<Done, Error> {
+    const OTHERWISE: &str =
+        "ERR The value stored at the specified key is not represented using an hash table";
+    let found = encoded(cx, Encoding::Hashtable, OTHERWISE)?;
+    let text = found.table_report();
+    cx.reply.verbatim("txt", text.as_bytes());
+    Ok(Done::Replied)
 }
 
 fn htstats(cx: &mut Context<'_>) -> Result<Done, Error> {
@@ -310,6 +303,8 @@ fn help(cx: &mut Context<'_>) -> Result<Done, Error> {
         "    Reply something of that kind.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    From which size on an element of a list stands alone.",
+        "RELOAD [MERGE]",
+        "    Take every value through its dump and back.",
         "SET-ACTIVE-EXPIRE (0|1)",
         "    Free keys as they expire, or only when they are looked at.",
         "SLEEP <seconds>",

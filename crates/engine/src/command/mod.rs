@@ -27,7 +27,9 @@ mod connection;
 mod counter;
 mod database;
 mod debug;
+mod digest;
 mod docs;
+mod dump;
 mod expire;
 mod generic;
 mod hash;
@@ -110,6 +112,7 @@ pub const FAMILIES: &[&[Command]] = &[
     expire::ROWS,
     scan::ROWS,
     object::ROWS,
+    dump::ROWS,
     database::ROWS,
     connection::ROWS,
     client::ROWS,

@@ -56,7 +56,6 @@ absent! {
     "persistence" {
         "save" = "", Kind::SavePoints, live;
         "stop-writes-on-bgsave-error" = "yes", BOOL, live;
-        "rdbcompression" = "yes", BOOL, live;
         "rdbchecksum" = "yes", BOOL, immutable;
         "rdb-del-sync-files" = "no", BOOL, live;
         "rdb-save-incremental-fsync" = "yes", BOOL, live;

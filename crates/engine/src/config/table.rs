@@ -171,6 +171,8 @@ parameters! {
     /// Bytes from which a string is stored compressed, if that saves an eighth; 0 means never.
     compression_threshold: usize = "0", "compression-threshold",
         Kind::Memory { min: 0, max: u64::MAX }, live;
+    /// Whether strings over 20 bytes are compressed in what DUMP returns.
+    rdbcompression: bool = "yes", "rdbcompression", Kind::Bool, live;
     /// How hard compression tries, from 1 (fast) to 9.
     compression_level: u32 = "2", "compression-level", Kind::Integer { min: 1, max: 9 }, live;
     /// How slowly LFU counters grow with accesses.

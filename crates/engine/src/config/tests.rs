@@ -353,7 +353,7 @@ const VALKEY_9_1: &str = "
     no-appendfsync-on-rewrite notify-keyspace-events oom-score-adj oom-score-adj-values
     pidfile port prefetch-batch-max-size primaryauth primaryuser proc-title-template
     propagation-error-behavior protected-mode proto-max-bulk-len rdb-del-sync-files
-    rdb-save-incremental-fsync rdb-version-check rdbchecksum rdbcompression rdma-bind
+    rdb-save-incremental-fsync rdb-version-check rdbchecksum rdma-bind
     rdma-completion-vector rdma-port rdma-rx-size repl-backlog-size repl-backlog-ttl
     repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-delay
     repl-diskless-sync-max-replicas repl-mptcp repl-ping-replica-period repl-ping-slave-period

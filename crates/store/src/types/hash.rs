@@ -110,6 +110,26 @@ impl<'v> HashRef<'v> {
         }
     }
 
+    /// Whether a field has a deadline.
+    pub fn has_deadlines(self) -> bool {
+        match self {
+            Self::Packed { .. } => false,
+            Self::Large { hash, .. } => hash.next_due().is_some(),
+        }
+    }
+
+    /// As `for_each`, with the deadline of each field, in Unix milliseconds.
+    pub fn for_each_timed(self, mut visit: impl FnMut(Piece<'v>, Piece<'v>, Option<u64>)) {
+        match self {
+            Self::Packed { .. } => self.for_each(|field, value| visit(field, value, None)),
+            Self::Large { hash, now_ms } => {
+                for field in hash.iter(now_ms) {
+                    visit(Piece::Bytes(field.key()), value_of(field), field.deadline());
+                }
+            }
+        }
+    }
+
     /// Visits the fields at a position of a walk, with their values; returns the next position,
     /// 0 after the last. A field that is there from a walk's start at 0 to its end is visited,
     /// whatever else comes and goes meanwhile. What is packed comes at once.

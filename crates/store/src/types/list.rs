@@ -110,6 +110,22 @@ impl<'v> ListRef<'v> {
         }
     }
 
+    /// Number of nodes.
+    pub fn runs(self) -> usize {
+        match self {
+            Self::Packed(_) => 1,
+            Self::Large(deque) => deque.nodes(),
+        }
+    }
+
+    /// Hands every node to `visit`, in order.
+    pub fn for_each_run(self, mut visit: impl FnMut(Run<'v>)) {
+        match self {
+            Self::Packed(run) => visit(run),
+            Self::Large(deque) => deque.runs().for_each(visit),
+        }
+    }
+
     /// Where the first element that equals `needle` is.
     pub fn find(self, needle: Piece<'_>) -> Option<usize> {
         let (mut index, mut found) = (0, false);

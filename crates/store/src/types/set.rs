@@ -171,6 +171,13 @@ impl SetMut<'_> {
         self.opened.pack(INTEGERS, 0, &[]);
     }
 
+    /// Makes it large ahead of many members, whatever the limits say.
+    pub fn make_large(&mut self) {
+        if self.opened.packed().is_some() {
+            self.enlarge();
+        }
+    }
+
     /// Adds a member; false when it is there.
     pub fn add(&mut self, member: &[u8]) -> bool {
         let limits = self.opened.limits;

@@ -13,7 +13,7 @@
 
 use std::ops::ControlFlow;
 
-use pannier_collections::{Member, Piece, Table, Tagged};
+use pannier_collections::{Member, Piece, Shape, Table, Tagged};
 
 use crate::hash::KeyHasher;
 
@@ -132,6 +132,10 @@ impl LargeSet {
 
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.table.shape()
     }
 
     #[cfg(test)]

@@ -17,7 +17,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use pannier_collections::{Entry, NewPayload, Payload, Piece, Table};
+use pannier_collections::{Entry, NewPayload, Payload, Piece, Shape, Table};
 
 use crate::hash::KeyHasher;
 use crate::view::Deadline;
@@ -218,6 +218,10 @@ impl LargeHash {
     /// Fields held, due ones too.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.table.shape()
     }
 
     /// The earliest deadline of a field.

@@ -157,6 +157,12 @@ impl StreamMut<'_> {
         Stream::read(self.opened.body())
     }
 
+    /// Puts another stream in place of what is there.
+    pub fn replace(&mut self, stream: StreamData) {
+        *self.data_mut() = stream;
+        self.count(1);
+    }
+
     /// Counts changes, as Redis counts them.
     pub fn count(&mut self, changes: u64) {
         self.opened.count(changes);
