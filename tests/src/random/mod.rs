@@ -11,6 +11,7 @@
 //!
 //! `tests/tests/differential.rs` asks two servers with this.
 
+mod geo;
 mod hashes;
 mod hyperloglog;
 mod lists;
@@ -29,7 +30,8 @@ pub struct Generator {
 /// Commands of one family: their templates, and the slots that only they have.
 ///
 /// Words are separated by blanks. `{slot}` is filled from the list of that name, `a|b` is one of
-/// both, a `?` at the end means perhaps, a `*` one to three times.
+/// both, a `?` at the end means perhaps, a `*` one to three times. What a family's own slot offers
+/// may be several words.
 struct Family {
     templates: &'static [&'static str],
     slots: &'static [(&'static str, &'static [&'static str])],
@@ -37,12 +39,13 @@ struct Family {
 
 /// All families. A command is taken from a family in proportion to its templates.
 const FAMILIES: &[Family] = &[
+    geo::FAMILY,
+    hashes::FAMILY,
     hyperloglog::FAMILY,
     lists::FAMILY,
+    sorted_sets::FAMILY,
     streams::FAMILY,
     strings::FAMILY,
-    hashes::FAMILY,
-    sorted_sets::FAMILY,
 ];
 
 /// The only keys there are.
@@ -259,10 +262,11 @@ impl Generator {
             "no_count" => self.one(&["0", "-1", "x", ""]),
             other => {
                 let mut slots = FAMILIES.iter().flat_map(|family| family.slots);
-                let Some((_, words)) = slots.find(|(name, _)| *name == other) else {
+                let Some((_, list)) = slots.find(|(name, _)| *name == other) else {
                     unreachable!("no slot is named {other}")
                 };
-                self.one(words)
+                let chosen = self.one(list).split(' ');
+                return words.extend(chosen.map(|word| word.as_bytes().to_vec()));
             }
         };
         words.push(text.as_bytes().to_vec());

@@ -96,6 +96,7 @@ fn keys(spec: &KeySpec) -> String {
         Begin::Index(at) => format!("argument {at}"),
         Begin::Keyword(word, _) => format!("the argument after {word}"),
         Begin::Streams(_) => "the argument after STREAMS".to_owned(),
+        Begin::Unknown => return "keys that depend on the request".to_owned(),
     };
     let place = match spec.find {
         Find::Range { last: 0, .. } => begin,

@@ -92,7 +92,7 @@ impl Positions {
         let announces = |spec: &KeySpec| match spec.begin {
             Begin::Keyword(word, _) => word.eq_ignore_ascii_case(token),
             Begin::Streams(_) => token.eq_ignore_ascii_case("STREAMS"),
-            Begin::Index(_) => false,
+            Begin::Index(_) | Begin::Unknown => false,
         };
         self.announced = self.row.keys.iter().position(announces);
     }

@@ -312,30 +312,22 @@ fn keys(engine: &Engine, args: Args<'_>) -> Result<Vec<(usize, Access)>, Error> 
         return Err(ARITY);
     }
     let mut keys = Vec::new();
-    for spec in row.keys {
-        let access = access_in(row, spec, args);
-        let fits = spec.positions(args, |at| keys.push((at, access)));
-        // A keyword that is not there means no keys; an index always means some.
-        let must = matches!(spec.begin, Begin::Index(_)) && spec.access & access::INCOMPLETE == 0;
-        if !fits && must {
-            return Err(INVALID);
-        }
-    }
-    Ok(keys)
+    let fit = row.key_positions(args, |at, access| keys.push((at, access_in(row, access, args))));
+    if fit { Ok(keys) } else { Err(INVALID) }
 }
 
 /// What a request does to the keys of a specification, where that depends on its arguments.
-fn access_in(row: &Command, spec: &KeySpec, args: Args<'_>) -> Access {
+fn access_in(row: &Command, access: Access, args: Args<'_>) -> Access {
     const READS: Access = access::RO | access::ACCESS;
     const OVERWRITES: Access = access::OW | access::UPDATE;
     const CHANGES: Access = access::RW | access::ACCESS | access::UPDATE;
     match row.name {
-        _ if spec.access & access::VARIABLE == 0 => spec.access,
+        _ if access & access::VARIABLE == 0 => access,
         "set" if args.iter().skip(3).any(|word| is(word, "GET")) => CHANGES,
         "set" => OVERWRITES,
         "bitfield" if only_gets(args) => READS,
         "bitfield" => CHANGES,
-        _ => spec.access,
+        _ => access,
     }
 }
 
@@ -391,6 +383,11 @@ fn write_key_spec(reply: &mut Reply, spec: &KeySpec) {
     write_set(reply, access::NAMES, spec.access, "");
     reply.bulk(b"begin_search");
     match spec.begin {
+        Begin::Unknown => {
+            write_step(reply, "unknown", &[]);
+            reply.bulk(b"find_keys");
+            return write_step(reply, "unknown", &[]);
+        }
         Begin::Index(at) => write_step(reply, "index", &[("index", at as i64)]),
         Begin::Keyword(word, from) => write_keyword(reply, word, from),
         Begin::Streams(from) => write_keyword(reply, "STREAMS", from),

@@ -18,6 +18,8 @@ pub enum Begin {
     /// After the word STREAMS of XREAD and XREADGROUP, which is found as their options are read: a
     /// group may have that name. COMMAND INFO shows a keyword, searched from this argument on.
     Streams(i32),
+    /// Where no specification can say.
+    Unknown,
 }
 
 /// How the keys go on from where they begin.
@@ -123,6 +125,12 @@ impl KeySpec {
         Self { begin: Begin::Index(at), find, access, notes: "" }
     }
 
+    /// Keys that no specification can find.
+    pub const fn unknown(access: Access) -> Self {
+        let find = Find::Range { last: 0, step: 1, limit: 0 };
+        Self { begin: Begin::Unknown, find, access, notes: "" }
+    }
+
     /// Keys counted by the argument at `at`.
     pub const fn counted(at: usize, step: usize, access: Access) -> Self {
         let find = Find::Count { count: 0, first: 1, step };
@@ -174,6 +182,7 @@ impl KeySpec {
 
     fn start(&self, args: Args<'_>) -> Option<usize> {
         match self.begin {
+            Begin::Unknown => None,
             Begin::Index(at) => (at < args.len()).then_some(at),
             Begin::Keyword(word, from) => {
                 let is_word = |at: &usize| args.get(*at).eq_ignore_ascii_case(word.as_bytes());

@@ -32,6 +32,9 @@ mod docs;
 mod dump;
 mod expire;
 mod generic;
+mod geo;
+mod geo_query;
+mod geo_search;
 mod hash;
 mod hash_ttl;
 mod hash_walk;
@@ -108,6 +111,8 @@ pub const FAMILIES: &[&[Command]] = &[
     sorted_set_rank::ROWS,
     sorted_set_pop::ROWS,
     sorted_set_algebra::ROWS,
+    geo::ROWS,
+    geo_search::ROWS,
     generic::ROWS,
     expire::ROWS,
     scan::ROWS,

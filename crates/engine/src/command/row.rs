@@ -8,7 +8,7 @@ use pannier_resp::{Args, Reply, SHARED_MIN};
 use pannier_store::{CompressedStr, Key, NewValue, Now, Piece, Str, View};
 use smallvec::SmallVec;
 
-use super::keys::KeySpec;
+use super::keys::{Access, Begin, KeySpec, access};
 use crate::clients::Client;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -258,6 +258,12 @@ pub struct Command {
     pub categories: Categories,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Where a key stands under which it stores its result, for a command whose key specifications
+    /// cannot say (those that go by keywords do not count then).
+    pub destination: Option<fn(Args<'_>) -> Option<usize>>,
+    /// Whether its arguments make it look at keys that are no arguments, so that it needs every
+    /// shard at once (SORT with patterns).
+    pub looks_further: Option<fn(Args<'_>) -> bool>,
     /// How far behind each key the string stands that is stored under it as it is; 0 if none is.
     pub stores: usize,
     /// Which shards it needs.
@@ -290,6 +296,8 @@ impl Command {
         flags: 0,
         categories: 0,
         keys: &[],
+        destination: None,
+        looks_further: None,
         stores: 0,
         opens: Opens::Keys,
         syntax: "",
@@ -312,9 +320,38 @@ impl Command {
     /// The index of the command's key, when that is the only thing it needs opened.
     pub const fn lone_key(&self) -> Option<usize> {
         match (self.opens, self.keys) {
+            _ if self.destination.is_some() || self.looks_further.is_some() => None,
             (Opens::Keys, [spec]) => spec.lone(),
             _ => None,
         }
+    }
+
+    /// Whether a request needs every shard at once.
+    pub(crate) fn opens_everything(&self, args: Args<'_>) -> bool {
+        self.opens == Opens::Everything || self.looks_further.is_some_and(|looks| looks(args))
+    }
+
+    /// Calls `visit` with the position of each key of a request and what is done to it; false
+    /// when the arguments contradict a specification.
+    #[inline]
+    pub(crate) fn key_positions(
+        &self,
+        args: Args<'_>,
+        mut visit: impl FnMut(usize, Access),
+    ) -> bool {
+        let mut fit = true;
+        for spec in self.keys {
+            let at_index = matches!(spec.begin, Begin::Index(_));
+            if at_index || self.destination.is_none() {
+                let fits = spec.positions(args, |at| visit(at, spec.access));
+                // A keyword that is not there means no keys; an index always means some.
+                fit &= fits || !at_index || spec.access & access::INCOMPLETE != 0;
+            }
+        }
+        if let Some(at) = self.destination.and_then(|destination| destination(args)) {
+            visit(at, access::OW | access::UPDATE);
+        }
+        fit
     }
 
     /// Whether it ends soon whatever its key holds, so that it may run while others' shards are

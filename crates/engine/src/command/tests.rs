@@ -7,8 +7,11 @@ use super::keys::{Begin, Find, access};
 use super::{Command, Table, all, flags, syntax};
 
 /// Rows whose arity the syntax line cannot say: name, reason.
-const ARITY_ON_PURPOSE: &[(&str, &str)] =
-    &[("quit", "arguments are accepted and do nothing, as in Redis")];
+const ARITY_ON_PURPOSE: &[(&str, &str)] = &[
+    ("geosearch", "a polygon needs no FROM, and what needs one is longer"),
+    ("geosearchstore", "a polygon needs no FROM, and what needs one is longer"),
+    ("quit", "arguments are accepted and do nothing, as in Redis"),
+];
 
 /// All rows, those of sub-commands too.
 fn rows() -> impl Iterator<Item = &'static Command> {

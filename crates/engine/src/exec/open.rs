@@ -51,15 +51,15 @@ pub(super) fn open<'a>(
     let mut keys = KeyList::new();
     keys.extend(lone);
     if lone.is_none() {
-        for spec in command.keys {
-            spec.positions(args, |at| keys.push(keyspace.key(args.get(at))));
-        }
+        command.key_positions(args, |at, _| keys.push(keyspace.key(args.get(at))));
     }
+    let everything = command.looks_further.is_some_and(|looks| looks(args));
+    let open = if everything { Open::All } else { Open::Keys(&keys) };
     if keys.is_empty() {
         return Ok(keyspace.open(Open::Nothing, now, rules));
     }
     if !command.is(flags::WRITE) || !keyspace.has_entry_limit() {
-        let mut view = keyspace.open(Open::Keys(&keys), now, rules);
+        let mut view = keyspace.open(open, now, rules);
         if keys.len() > 1 {
             view.prefetch(session.database, &keys);
         }
@@ -67,7 +67,7 @@ pub(super) fn open<'a>(
     }
     let mut creates = Creates::new();
     creatable(keyspace, command, args, session.database, &mut creates);
-    reserve(engine, config, &creates, || keyspace.open(Open::Keys(&keys), now, rules), now)
+    reserve(engine, config, &creates, || keyspace.open(open, now, rules), now)
 }
 
 /// Keys that may be created, by database; distinct.
@@ -87,17 +87,13 @@ pub(super) fn creatable<'b>(
         creates.len() - 1
     });
     let keys = &mut creates[at].1;
-    for spec in command.keys {
-        if spec.access & (access::INSERT | access::UPDATE | access::OW) == 0 {
-            continue;
+    command.key_positions(args, |at, access| {
+        let key = keyspace.key(args.get(at));
+        let creates = access & (access::INSERT | access::UPDATE | access::OW) != 0;
+        if creates && !keys.iter().any(|held| held.bytes == key.bytes) {
+            keys.push(key);
         }
-        spec.positions(args, |at| {
-            let key = keyspace.key(args.get(at));
-            if !keys.iter().any(|held| held.bytes == key.bytes) {
-                keys.push(key);
-            }
-        });
-    }
+    });
 }
 
 /// The database in which a command creates keys: the selected one, unless it names another.

@@ -100,10 +100,8 @@ fn open_union<'a>(
     let mut database = session.database;
     for queued in commands {
         let (command, args) = (queued.found.command, queued.args.args());
-        everything |= command.opens != Opens::Keys;
-        for spec in command.keys {
-            spec.positions(args, |at| keys.push(keyspace.key(args.get(at))));
-        }
+        everything |= command.opens != Opens::Keys || command.opens_everything(args);
+        command.key_positions(args, |at, _| keys.push(keyspace.key(args.get(at))));
         if command.name == "select" {
             database = crate::args::database(args.get(1), keyspace.databases()).unwrap_or(database);
         }
