@@ -54,6 +54,7 @@ mod server;
 mod set;
 mod set_algebra;
 mod set_random;
+mod sort;
 mod sorted_set;
 mod sorted_set_algebra;
 mod sorted_set_pop;
@@ -115,6 +116,7 @@ pub const FAMILIES: &[&[Command]] = &[
     geo_search::ROWS,
     generic::ROWS,
     expire::ROWS,
+    sort::ROWS,
     scan::ROWS,
     object::ROWS,
     dump::ROWS,
