@@ -231,7 +231,9 @@ impl ListMut<'_> {
         self.prepare(string.len(), 1);
         let Some(index) = index.filter(|index| *index < self.as_ref().len()) else { return false };
         self.opened.count(1);
-        if let Some((list, count)) = self.opened.packed() {
+        if let Some((list, count)) = self.opened.packed()
+            && string.len() <= PACKED_MAX
+        {
             let run = Run::new(list, count);
             let (from, to) = (run.offset(index), run.offset(index + 1));
             let encoded = Encoded::of(&[string]);
@@ -277,7 +279,9 @@ impl ListMut<'_> {
     }
 
     fn insert_at(&mut self, index: usize, string: &[u8], after: bool) {
-        if let Some((list, count)) = self.opened.packed() {
+        if let Some((list, count)) = self.opened.packed()
+            && string.len() <= PACKED_MAX
+        {
             let at = Run::new(list, count).offset(index + usize::from(after));
             let encoded = Encoded::of(&[string]);
             if list.bytes().len() + encoded.as_bytes().len() <= PACKED_MAX {
