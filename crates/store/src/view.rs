@@ -375,7 +375,7 @@ impl<'k> View<'k> {
         if changes.count > 0 {
             slot.changed();
         }
-        if types::is_empty(slot.item) {
+        if changes.discarded || types::is_empty(slot.item) {
             let empty = shard.remove(&keyspace.counters, database, key);
             shard.bury(empty);
         }

@@ -15,6 +15,7 @@ mod geo;
 mod hashes;
 mod hyperloglog;
 mod lists;
+mod sets;
 mod sorted_sets;
 mod streams;
 mod strings;
@@ -43,6 +44,7 @@ const FAMILIES: &[Family] = &[
     hashes::FAMILY,
     hyperloglog::FAMILY,
     lists::FAMILY,
+    sets::FAMILY,
     sorted_sets::FAMILY,
     streams::FAMILY,
     strings::FAMILY,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::{START_MS, at, keyspace, recount, with};
+use super::{START_MS, at, exists, keyspace, recount, with};
 use crate::types::Limits;
 use crate::{
     Difference, Encoding, Keyspace, Open, Rules, Set, SetMut, SetRef, intersection, union,
@@ -309,7 +309,9 @@ fn every_member_is_equally_likely_in_every_form_and_way() {
 fn what_is_left_of_a_large_set_is_packed_when_it_is_little() {
     let limits = Limits::default();
     let twin: Twin = (0..1000).map(|n| format!("m{n}").into_bytes()).collect();
-    for (count, expected) in [(990, Encoding::Listpack), (700, Encoding::Hashtable)] {
+    for (count, expected) in
+        [(990, Some(Encoding::Listpack)), (700, Some(Encoding::Hashtable)), (1000, None)]
+    {
         let keyspace = keyspace(1);
         make(&keyspace, b"key", &limits, &twin);
         let mut rng = fastrand::Rng::with_seed(24);
@@ -320,7 +322,9 @@ fn what_is_left_of_a_large_set_is_packed_when_it_is_little() {
             };
             view.change::<Set, _>(0, key, (&limits, false), pop).expect("it is a set");
         });
-        assert_eq!(change(&keyspace, b"key", &limits, &left, |_| {}), Some(expected));
+        recount(&keyspace);
+        assert_eq!(exists(&keyspace, b"key", START_MS), expected.is_some());
+        assert_eq!(change(&keyspace, b"key", &limits, &left, |_| {}), expected);
         recount(&keyspace);
     }
 }

@@ -135,12 +135,20 @@ pub(crate) struct Changes {
     pub(crate) count: u64,
     /// Of these: fields removed because their deadline had passed.
     pub(crate) expired_fields: u64,
+    /// Whether all elements were taken, so that the value goes as it is.
+    pub(crate) discarded: bool,
 }
 
 impl<'v> Opened<'v> {
     /// Counts changes as Redis counts them.
     pub(crate) fn count(&mut self, changes: u64) {
         self.changes.count += changes;
+    }
+
+    /// All elements have been taken: the value goes as it is, and what is large is freed
+    /// elsewhere.
+    pub(crate) fn discard(&mut self) {
+        self.changes.discarded = true;
     }
 
     /// The value as it is now.

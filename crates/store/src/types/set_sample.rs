@@ -153,6 +153,10 @@ impl SetMut<'_> {
         let (entries_max, value_max) = (self.entries_max(), self.opened.limits.set_value);
         let Some(large) = self.large() else { return };
         let left = large.len() - count;
+        if left == 0 {
+            self.as_ref().for_each(take);
+            return self.opened.discard();
+        }
         if count < large.len() / SHARE_MAX {
             for member in (0..count).map_while(|_| large.pop(rng)) {
                 take(Piece::Bytes(member.bytes()));
