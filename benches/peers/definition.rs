@@ -26,6 +26,8 @@ pub(crate) struct Definitions {
     #[serde(rename = "workload")]
     pub(crate) workloads: Vec<Workload>,
     pub(crate) memory: Vec<Memory>,
+    #[serde(default)]
+    pub(crate) growth: Vec<Growth>,
     pub(crate) empty: Option<Empty>,
     pub(crate) churn: Option<Churn>,
     pub(crate) storm: Option<Storm>,
@@ -201,6 +203,21 @@ pub(crate) struct Memory {
     pub(crate) quick: bool,
 }
 
+/// What a command adds to a server's memory.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Growth {
+    pub(crate) name: String,
+    /// How many times `command` is sent, with {number} from 0 up.
+    pub(crate) commands: u64,
+    pub(crate) command: Vec<String>,
+    pub(crate) value_bytes: usize,
+    pub(crate) dbsize: u64,
+    pub(crate) check: Check,
+    /// The target, as a ratio to the reference.
+    pub(crate) ratio: f64,
+}
+
 /// Keys overwritten by values of other sizes, and what the allocator makes of it.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -319,6 +336,7 @@ impl Definitions {
         self.fills.extend(other.fills);
         self.workloads.extend(other.workloads);
         self.memory.extend(other.memory);
+        self.growth.extend(other.growth);
         self.empty = other.empty.or(self.empty.take());
         self.churn = other.churn.or(self.churn.take());
         self.storm = other.storm.or(self.storm.take());

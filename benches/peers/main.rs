@@ -21,6 +21,7 @@ mod cpu;
 mod definition;
 mod draw;
 mod fairness;
+mod growth;
 mod hits;
 mod limit;
 mod load;
@@ -90,6 +91,7 @@ fn main() -> Result<()> {
     tables.push(fairness::measure(&mut run));
     tables.push(calls::measure(&mut run));
     tables.push(memory::measure(&mut run));
+    tables.extend(growth::measure(&mut run));
     tables.extend(churn::measure(&mut run));
     tables.extend(storm::measure(&mut run));
     tables.extend(hits::measure(&mut run));
