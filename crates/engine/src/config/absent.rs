@@ -279,4 +279,5 @@ pub(super) const FILE_ONLY: &[(&str, usize, usize, &str)] = &[
     ("list-max-ziplist-value", 1, 1, "parameters that Redis dropped"),
     ("lua-replicate-commands", 1, 1, "parameters that Redis dropped"),
     ("events-per-io-thread", 1, 1, "parameters that Redis dropped"),
+    ("enable-debug-assert", 1, 1, "hidden parameters for tests of the server itself"),
 ];
