@@ -390,3 +390,26 @@ def test_the_shells_deletion_by_pattern(cli, client):
     script = "return redis.call('del', unpack(redis.call('keys', ARGV[1])))"
     assert cli("EVAL", script, "0", "guild:123:*") == "20\n"
     assert client.keys() == ["guild:124:1"]
+
+
+@pytest.mark.parametrize("mode", ["--bigkeys", "--memkeys"])
+def test_the_biggest_key_of_each_type(cli, client, mode):
+    client.set("string", "v" * 100)
+    client.rpush("list", *range(300))
+    client.sadd("set", *range(20))
+    client.hset("hash", mapping={f"field{i}": i for i in range(30)})
+    client.zadd("zset", {f"member{i}": i for i in range(40)})
+    client.xadd("stream", {"f": "v"})
+    text = plain(cli(mode))
+    for kind, name in (
+        ("string", "string"),
+        ("list", "list"),
+        ("set", "set"),
+        ("hash", "hash"),
+        ("zset", "zset"),
+        ("stream", "stream"),
+    ):
+        assert re.search(rf'Biggest +{kind} found .*"{name}"', text), text
+    if mode == "--bigkeys":
+        assert re.search(r"1 lists? with 300 items", text), text
+        assert re.search(r"1 hashe?s? with 30 fields", text), text
