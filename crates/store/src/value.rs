@@ -104,6 +104,27 @@ impl Object {
         }
     }
 
+    /// Asks the CPU to load where an element of this name would be; returns what
+    /// `prefetch_found` wants next, if that is worth it.
+    pub(crate) fn prefetch(&self, element: &[u8]) -> Option<u64> {
+        match self {
+            Self::Set(set) => {
+                let hash = set.hash(element);
+                set.prefetch(hash);
+                Some(hash)
+            }
+            Self::Large(_) | Self::Hash(_) => None,
+        }
+    }
+
+    /// Asks the CPU to load the element itself, after `prefetch`.
+    pub(crate) fn prefetch_found(&self, hash: u64) {
+        match self {
+            Self::Set(set) => set.prefetch_members(hash),
+            Self::Large(_) | Self::Hash(_) => {}
+        }
+    }
+
     /// The type of the value.
     pub(crate) const fn kind(&self) -> Kind {
         match self {

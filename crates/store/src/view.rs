@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_collections::{Entry, NewPayload, Payload};
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use crate::edit::Edit;
 use crate::found::Found;
@@ -288,6 +289,23 @@ impl<'k> View<'k> {
             if let Some(part) = self.shard(*key).databases.get(database) {
                 part.table.prefetch_values(key.hash);
             }
+        }
+    }
+
+    /// Has the CPU load elements of large collections, after `prefetch` has loaded what holds
+    /// them: an element's place and the element itself are two more waits for memory.
+    pub fn prefetch_elements(&self, database: usize, elements: &[(Key<'_>, &[u8])]) {
+        let mut begun = SmallVec::<[_; 64]>::new();
+        for (key, element) in elements {
+            if let Some(found) = self.again(database, *key)
+                && let Payload::Object(object) = found.item.payload()
+                && let Some(hash) = object.prefetch(element)
+            {
+                begun.push((object, hash));
+            }
+        }
+        for (object, hash) in begun {
+            object.prefetch_found(hash);
         }
     }
 

@@ -266,6 +266,9 @@ pub struct Command {
     pub looks_further: Option<fn(Args<'_>) -> bool>,
     /// How far behind each key the string stands that is stored under it as it is; 0 if none is.
     pub stores: usize,
+    /// Where the first element of the collection at its key is named; 0 if none is. The executor
+    /// loads it into the CPU's caches before it runs a pipeline.
+    pub element: usize,
     /// Which shards it needs.
     pub opens: Opens,
     /// Its arguments, in the notation of the reference (without the name).
@@ -299,6 +302,7 @@ impl Command {
         destination: None,
         looks_further: None,
         stores: 0,
+        element: 0,
         opens: Opens::Keys,
         syntax: "",
         summary: "",

@@ -131,6 +131,15 @@ fn what_is_stored_stands_behind_its_key_and_before_the_next() {
 }
 
 #[test]
+fn elements_stand_inside_the_shortest_request_behind_a_lone_key() {
+    none(rows().filter(|row| row.element > 0).filter_map(|row| {
+        let inside = row.element < row.arity.unsigned_abs() as usize;
+        let behind = row.lone_key().is_some_and(|key| key < row.element);
+        (!inside || !behind).then(|| row.name.to_owned())
+    }));
+}
+
+#[test]
 fn keys_are_read_or_changed_as_the_flags_say() {
     for row in rows() {
         for spec in row.keys {

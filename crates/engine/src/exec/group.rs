@@ -2,9 +2,10 @@
 //!
 //! On a keyspace larger than the CPU's caches a lookup is mostly waiting for memory. The keys of
 //! up to [`GROUP_MAX`] requests of a pipeline are hashed first, the union of their shards is
-//! locked once, the buckets and then the entries of all keys are prefetched, and only then are the
-//! requests executed, one after the other. What every request would pay alone is paid once: the
-//! locks, the gate, the clock, the statistics.
+//! locked once, the buckets and then the entries of all keys are prefetched, and in large
+//! collections the elements that the requests name; only then are the requests executed, one after
+//! the other. What every request would pay alone is paid once: the locks, the gate, the clock, the
+//! statistics.
 //!
 //! Rules. Only brief commands with one key are grouped (`Command::is_brief`), because others wait
 //! for the shards meanwhile; not a write whose value is to be compressed first (`compress`). A
@@ -53,6 +54,8 @@ const MEASURED_BELOW_US: u64 = 8_000;
 struct Group<'b> {
     keys: SmallVec<[Key<'b>; GROUP_MAX]>,
     ids: SmallVec<[u16; GROUP_MAX]>,
+    /// Elements of collections that the requests name, with the keys of these.
+    elements: SmallVec<[(Key<'b>, &'b [u8]); GROUP_MAX]>,
 }
 
 /// Executes the requests at the head of `requests` that can be grouped; returns how many, 0 when
@@ -128,7 +131,11 @@ fn collect<'b>(
         if command.is(flags::DENYOOM) {
             needed += growth(args);
         }
-        group.keys.push(engine.keyspace.key(args.get(key_at)));
+        let key = engine.keyspace.key(args.get(key_at));
+        if command.element > 0 {
+            group.elements.push((key, args.get(command.element)));
+        }
+        group.keys.push(key);
         group.ids.push(found.id);
     }
     needed
@@ -153,6 +160,9 @@ fn execute(
     let rules = Engine::rules(config, !session.no_touch());
     let mut view = engine.keyspace.open(Open::Keys(&group.keys), now, rules);
     view.prefetch(session.database, &group.keys);
+    if !group.elements.is_empty() {
+        view.prefetch_elements(session.database, &group.elements);
+    }
     let mut watch = settle::Watch::start(engine, config);
     let command = engine.commands.row(group.ids[0]);
     let args = batch.request(from, buf);

@@ -110,7 +110,7 @@ impl LargeSet {
     }
 
     /// The hash of a member.
-    pub(super) fn hash(&self, member: &[u8]) -> u64 {
+    pub(crate) fn hash(&self, member: &[u8]) -> u64 {
         self.hasher.hash(member)
     }
 
@@ -121,12 +121,12 @@ impl LargeSet {
 
     /// Asks the CPU to load where members of this hash are, and later, by the second, what they
     /// are.
-    pub(super) fn prefetch(&self, hash: u64) {
+    pub(crate) fn prefetch(&self, hash: u64) {
         self.table.prefetch(hash);
     }
 
     /// See `prefetch`.
-    pub(super) fn prefetch_members(&self, hash: u64) {
+    pub(crate) fn prefetch_members(&self, hash: u64) {
         self.table.prefetch_values(hash);
     }
 
