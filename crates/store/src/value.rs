@@ -113,7 +113,7 @@ impl Object {
                 set.prefetch(hash);
                 Some(hash)
             }
-            Self::Large(_) | Self::Hash(_) => None,
+            _ => None,
         }
     }
 
@@ -121,7 +121,7 @@ impl Object {
     pub(crate) fn prefetch_found(&self, hash: u64) {
         match self {
             Self::Set(set) => set.prefetch_members(hash),
-            Self::Large(_) | Self::Hash(_) => {}
+            _ => {}
         }
     }
 
