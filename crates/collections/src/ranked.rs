@@ -92,6 +92,16 @@ impl Ranked {
         }
     }
 
+    /// Asks the CPU to load where a member of this hash would be.
+    pub fn prefetch(&self, hash: u64) {
+        self.table.prefetch(hash);
+    }
+
+    /// Asks the CPU to load the member itself, after `prefetch`.
+    pub fn prefetch_found(&self, hash: u64) {
+        self.table.prefetch_values(hash);
+    }
+
     /// Takes a member out; returns its score, if it was there.
     pub fn remove(&mut self, bytes: &[u8], hash_of: impl Fn(&[u8]) -> u64) -> Option<f64> {
         let hash = hash_of(bytes);

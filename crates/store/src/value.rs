@@ -108,11 +108,9 @@ impl Object {
     /// `prefetch_found` wants next, if that is worth it.
     pub(crate) fn prefetch(&self, element: &[u8]) -> Option<u64> {
         match self {
-            Self::Set(set) => {
-                let hash = set.hash(element);
-                set.prefetch(hash);
-                Some(hash)
-            }
+            Self::Hash(hash) => Some(hash.prefetch(element)),
+            Self::Set(set) => Some(set.prefetch_name(element)),
+            Self::SortedSet(set) => Some(set.prefetch(element)),
             _ => None,
         }
     }
@@ -120,7 +118,9 @@ impl Object {
     /// Asks the CPU to load the element itself, after `prefetch`.
     pub(crate) fn prefetch_found(&self, hash: u64) {
         match self {
+            Self::Hash(fields) => fields.prefetch_found(hash),
             Self::Set(set) => set.prefetch_members(hash),
+            Self::SortedSet(set) => set.prefetch_found(hash),
             _ => {}
         }
     }

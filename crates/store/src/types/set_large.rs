@@ -110,7 +110,7 @@ impl LargeSet {
     }
 
     /// The hash of a member.
-    pub(crate) fn hash(&self, member: &[u8]) -> u64 {
+    pub(super) fn hash(&self, member: &[u8]) -> u64 {
         self.hasher.hash(member)
     }
 
@@ -119,9 +119,16 @@ impl LargeSet {
         self.table.find(hash, |held| held.bytes() == member).is_some()
     }
 
+    /// As `prefetch`, of the hash of a member, which it returns.
+    pub(crate) fn prefetch_name(&self, member: &[u8]) -> u64 {
+        let hash = self.hash(member);
+        self.prefetch(hash);
+        hash
+    }
+
     /// Asks the CPU to load where members of this hash are, and later, by the second, what they
     /// are.
-    pub(crate) fn prefetch(&self, hash: u64) {
+    pub(super) fn prefetch(&self, hash: u64) {
         self.table.prefetch(hash);
     }
 

@@ -492,6 +492,19 @@ impl LargeSortedSet {
         }
     }
 
+    /// Asks the CPU to load where an element of this name would be; `prefetch_found` wants what it
+    /// returns, and asks for the element itself.
+    pub(crate) fn prefetch(&self, element: &[u8]) -> u64 {
+        let hash = self.hasher.hash(element);
+        self.set.prefetch(hash);
+        hash
+    }
+
+    /// See `prefetch`.
+    pub(crate) fn prefetch_found(&self, hash: u64) {
+        self.set.prefetch_found(hash);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.set.len()
     }

@@ -240,6 +240,19 @@ impl LargeHash {
         self.mark = mark;
     }
 
+    /// Asks the CPU to load where an element of this name would be; `prefetch_found` wants what it
+    /// returns, and asks for the element itself.
+    pub(crate) fn prefetch(&self, element: &[u8]) -> u64 {
+        let hash = self.hasher.hash(element);
+        self.table.prefetch(hash);
+        hash
+    }
+
+    /// See `prefetch`.
+    pub(crate) fn prefetch_found(&self, hash: u64) {
+        self.table.prefetch_values(hash);
+    }
+
     pub(crate) fn footprint(&self) -> usize {
         let due = match self.due.len() {
             0 => 0,
