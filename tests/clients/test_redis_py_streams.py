@@ -1,4 +1,4 @@
-"""redis-py's methods for streams, geo, HyperLogLog, SORT and DUMP, over every way in and protocol."""
+"""redis-py's methods for streams, geo, HyperLogLog, SORT and DUMP, each way in and protocol."""
 
 import pytest
 import redis
