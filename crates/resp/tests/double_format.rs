@@ -2,7 +2,8 @@
 //!
 //! The corpus was made by sending doubles (random bits, random decimals, large integers, and those
 //! whose digits are not the shortest) to a valkey-server with ZADD and asking for them with
-//! ZMSCORE. A larger one may be named in `PANNIER_DOUBLE_CORPUS`.
+//! ZMSCORE; the negative zero to a sorted set in its large form, since the small one stores
+//! integers. A larger one may be named in `PANNIER_DOUBLE_CORPUS`.
 
 use pannier_resp::{Protocol, Reply, format_f64, parse_f64};
 use proptest::prelude::*;
