@@ -25,6 +25,7 @@ mod hash;
 mod interest;
 mod keyspace;
 mod maker;
+mod prefetch;
 mod scan;
 mod shard;
 #[cfg(test)]

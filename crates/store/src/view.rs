@@ -22,7 +22,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_collections::{Entry, NewPayload, Payload};
 use parking_lot::{Mutex, MutexGuard};
-use smallvec::SmallVec;
 
 use crate::edit::Edit;
 use crate::found::Found;
@@ -183,6 +182,13 @@ impl<'k> View<'k> {
         opened(self.keyspace, self.mask, &mut self.guards, key)
     }
 
+    /// The shard of a key, to be read.
+    pub(crate) fn shard_of(&self, key: Key<'_>) -> &Shard {
+        let bit = 1u64 << self.keyspace.shard_of(key.hash);
+        assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
+        &self.guards.as_slice()[(self.mask & (bit - 1)).count_ones() as usize]
+    }
+
     fn look_with(&self, touch: bool) -> Look {
         Look { now: self.now, rules: self.rules, touch }
     }
@@ -276,39 +282,6 @@ impl<'k> View<'k> {
         self.find(database, key, false).is_some()
     }
 
-    /// Has the CPU load what lookups of these keys will need, all at once: on a keyspace larger
-    /// than its caches a lookup is mostly waiting for memory.
-    pub fn prefetch(&mut self, database: usize, keys: &[Key<'_>]) {
-        for key in keys {
-            if let Some(part) = self.shard(*key).databases.get(database) {
-                part.table.prefetch(key.hash);
-            }
-        }
-        // By now the first buckets have come.
-        for key in keys {
-            if let Some(part) = self.shard(*key).databases.get(database) {
-                part.table.prefetch_values(key.hash);
-            }
-        }
-    }
-
-    /// Has the CPU load elements of large collections, after `prefetch` has loaded what holds
-    /// them: an element's place and the element itself are two more waits for memory.
-    pub fn prefetch_elements(&self, database: usize, elements: &[(Key<'_>, &[u8])]) {
-        let mut begun = SmallVec::<[_; 64]>::new();
-        for (key, element) in elements {
-            if let Some(found) = self.again(database, *key)
-                && let Payload::Object(object) = found.item.payload()
-                && let Some(hash) = object.prefetch(element)
-            {
-                begun.push((object, hash));
-            }
-        }
-        for (object, hash) in begun {
-            object.prefetch_found(hash);
-        }
-    }
-
     /// Reads a string (see `read`).
     ///
     /// # Errors
@@ -338,10 +311,7 @@ impl<'k> View<'k> {
     /// The entry of a key that a lookup has found before: for commands that work on several
     /// collections at once. Nothing is counted, touched or removed.
     pub fn again(&self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
-        let bit = 1u64 << self.keyspace.shard_of(key.hash);
-        assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
-        let shard = &self.guards.as_slice()[(self.mask & (bit - 1)).count_ones() as usize];
-        let table = &shard.databases.get(database)?.table;
+        let table = &self.shard_of(key).databases.get(database)?.table;
         let item = table.find(key.hash, |item| item.key() == key.bytes)?;
         let live = value::is_live(item, self.now.unix_ms());
         live.then_some(Found { item, now: self.now, rules: self.rules })

@@ -158,7 +158,7 @@ fn execute(
     (reply, now): (&mut Reply, Now),
 ) -> usize {
     let rules = Engine::rules(config, !session.no_touch());
-    let mut view = engine.keyspace.open(Open::Keys(&group.keys), now, rules);
+    let view = engine.keyspace.open(Open::Keys(&group.keys), now, rules);
     view.prefetch(session.database, &group.keys);
     if !group.elements.is_empty() {
         view.prefetch_elements(session.database, &group.elements);

@@ -59,7 +59,7 @@ pub(super) fn open<'a>(
         return Ok(keyspace.open(Open::Nothing, now, rules));
     }
     if !command.is(flags::WRITE) || !keyspace.has_entry_limit() {
-        let mut view = keyspace.open(open, now, rules);
+        let view = keyspace.open(open, now, rules);
         if keys.len() > 1 {
             view.prefetch(session.database, &keys);
         }
