@@ -13,6 +13,7 @@ use std::sync::atomic::{
 
 use parking_lot::Mutex;
 
+use crate::config::{OutputLimit, OutputLimits};
 use crate::mailbox::Mailbox;
 use crate::stats::Lane;
 
@@ -77,6 +78,8 @@ pub struct Client {
     pub(crate) queued: AtomicI32,
     /// Keys watched.
     pub(crate) watched: AtomicUsize,
+    /// Subscriptions to channels, patterns and shard channels.
+    pub(crate) subscribed: [AtomicUsize; 3],
     pub(crate) no_evict: AtomicBool,
     pub(crate) no_touch: AtomicBool,
     pub(crate) closing: AtomicBool,
@@ -109,11 +112,28 @@ impl Client {
         self.last_seen_ms.load(Relaxed)
     }
 
+    /// Whether it has a subscription.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.subscribed.iter().any(|count| count.load(Relaxed) > 0)
+    }
+
+    pub(crate) fn publish_subscriptions(&self, counts: [usize; 3]) {
+        for (cell, count) in self.subscribed.iter().zip(counts) {
+            cell.store(count, Relaxed);
+        }
+    }
+
+    /// How much it may leave unread.
+    pub fn output_limit(&self, limits: &OutputLimits) -> OutputLimit {
+        if self.is_subscribed() { limits.pubsub } else { limits.normal }
+    }
+
     /// Memory held for it: buffers and this record.
     pub fn memory(&self) -> usize {
         self.query_len.load(Relaxed)
             + self.query_free.load(Relaxed)
             + self.output_len.load(Relaxed)
+            + self.mailbox.waiting()
             + size_of::<Self>()
             + self.addr.len()
             + self.laddr.len()
@@ -155,6 +175,7 @@ impl Clients {
             last_command: AtomicI32::new(-1),
             queued: AtomicI32::new(-1),
             watched: AtomicUsize::new(0),
+            subscribed: Default::default(),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             closing: AtomicBool::new(false),

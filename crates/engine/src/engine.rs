@@ -19,6 +19,7 @@ use crate::latency::LatencyMonitor;
 use crate::logs::Logs;
 use crate::mailbox::Letter;
 use crate::pause::Pause;
+use crate::pubsub::PubSub;
 use crate::session::Session;
 use crate::stats::{Lane, Stats};
 
@@ -49,6 +50,7 @@ pub struct Engine {
     pub(crate) logs: Logs,
     pub(crate) latency: LatencyMonitor,
     pub(crate) pause: Pause,
+    pub(crate) pubsub: PubSub,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Now,
     /// 40 hexadecimal digits, new for every start.
@@ -94,6 +96,7 @@ impl Engine {
             logs: Logs::default(),
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
+            pubsub: PubSub::default(),
             host,
             started: now,
             run_id: Mutex::new(run_id),

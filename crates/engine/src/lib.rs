@@ -28,6 +28,7 @@ mod logs;
 mod mailbox;
 mod pace;
 mod pause;
+mod pubsub;
 mod session;
 mod stats;
 mod transaction;

@@ -14,6 +14,7 @@ use crate::command::Command;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::mailbox::Mailbox;
+use crate::pubsub::Subscriptions;
 use crate::stats::Lane;
 use crate::transaction::{Queue, Watches};
 
@@ -47,6 +48,8 @@ pub struct Session {
     /// EXEC is running its queue: no command may wait.
     pub(crate) in_exec: bool,
     pub(crate) watches: Watches,
+    /// What it is subscribed to; none while that is nothing.
+    pub(crate) subscriptions: Option<Box<Subscriptions>>,
 }
 
 impl Session {
@@ -70,6 +73,7 @@ impl Session {
             queue: None,
             in_exec: false,
             watches: Watches::default(),
+            subscriptions: None,
         }
     }
 
@@ -100,6 +104,24 @@ impl Session {
         !self.authenticated && !config.requirepass.is_empty()
     }
 
+    /// Whether messages are sent to it that are no replies.
+    pub fn expects_pushes(&self) -> bool {
+        self.subscriptions.is_some()
+    }
+
+    /// Whether it may only do what a subscriber may: RESP2 has no way to tell a message from a
+    /// reply.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.subscriptions.is_some() && self.protocol == Protocol::Resp2
+    }
+
+    /// Ends all subscriptions.
+    pub(crate) fn unsubscribe_all(&mut self) {
+        if let Some(held) = self.subscriptions.take() {
+            self.engine.pubsub.forget(&self.client, *held);
+        }
+    }
+
     /// The protocol of its replies.
     pub fn protocol(&self) -> Protocol {
         self.protocol
@@ -124,6 +146,7 @@ impl Session {
     /// Nothing more is executed for it: it closes once its replies are written.
     pub fn close(&mut self) {
         self.closing = true;
+        self.unsubscribe_all();
         self.engine.clients.leave(&self.client);
     }
 
@@ -143,6 +166,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.unsubscribe_all();
         std::mem::take(&mut self.watches).forget(&self.engine);
         self.engine.clients.disconnect(&self.client);
     }

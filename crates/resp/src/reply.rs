@@ -253,6 +253,15 @@ impl Reply {
         self.buf.extend_from_slice(bytes);
     }
 
+    /// Bytes that are replies already and shared: by reference when they are many.
+    pub fn raw_shared(&mut self, bytes: Bytes) {
+        if bytes.len() < SHARED_MIN {
+            return self.raw(&bytes);
+        }
+        self.shared_len += bytes.len();
+        self.shared.push((self.buf.len(), bytes));
+    }
+
     /// Announces an aggregate whose length is known only after its elements are written.
     pub fn deferred(&mut self) -> Deferred {
         self.open += 1;
@@ -332,7 +341,7 @@ impl Reply {
     /// Whether nothing is written.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.buf.is_empty()
+        self.buf.is_empty() && self.shared.is_empty()
     }
 
     /// Everything as one slice, unless some of it is by reference.

@@ -12,17 +12,20 @@
 //! pipeline before it reads; `client-output-buffer-limit` bounds that. Replies to what was
 //! received before the end of the stream, or before a protocol error, are written before closing.
 //!
-//! Neighbours: `pannier_resp` cuts requests and keeps replies, `pannier_engine::run` executes.
+//! Neighbours: `mail` below this reads letters; `pannier_resp` cuts requests and keeps replies,
+//! `pannier_engine::run` executes.
 //! Tests: `tests/connections.rs` of this crate.
+
+mod mail;
 
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use pannier_engine::{Letter, Next, Now, Session, run};
+use pannier_engine::{Next, Now, Session, run};
 use pannier_resp::{Limits, Parser, Pending, State};
 use tokio::time::Sleep;
 
@@ -53,6 +56,8 @@ pub(crate) struct Connection {
     closing: bool,
     /// The mailbox knows this task's waker.
     registered: bool,
+    /// The waker for whoever is sent messages: rings the worker's bell.
+    ring: Option<Waker>,
     /// When to look again without being woken (monotonic microseconds).
     deadline: Option<(u64, Pin<Box<Sleep>>)>,
     worker: Resident,
@@ -132,6 +137,7 @@ impl Connection {
             ended: false,
             closing: false,
             registered: false,
+            ring: None,
             deadline: None,
             worker,
         }
@@ -140,7 +146,7 @@ impl Connection {
     /// Does what can be done now. `Early` asks to be polled again.
     fn turn(&mut self, turn: &mut Turn<'_, '_>) -> Result<Left, End> {
         let left = loop {
-            self.read_mail(turn.cx)?;
+            self.read_mail(turn)?;
             self.watch_deadline(turn.cx)?;
             if self.is_finished() {
                 break Left::Drained;
@@ -167,25 +173,6 @@ impl Connection {
     fn is_finished(&self) -> bool {
         let given_up = self.held_until_ms.is_some() && self.worker.is_draining();
         self.closing || given_up || self.ended && !self.more
-    }
-
-    /// Letters, and the waker for the next one.
-    fn read_mail(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        loop {
-            while let Some(letter) = self.session.mailbox().take() {
-                // Whoever posted it took the waker.
-                self.registered = false;
-                match letter {
-                    Letter::Kill => return Err(End::Killed),
-                    Letter::Resume => self.held_until_ms = None,
-                }
-            }
-            if self.registered {
-                return Ok(());
-            }
-            self.session.mailbox().register(cx.waker());
-            self.registered = true;
-        }
     }
 
     /// The end of a pause, and the end of the time that the soft output limit grants.
@@ -366,11 +353,16 @@ impl Connection {
                 Next::Close => self.closing = true,
                 Next::Held { until_ms } => self.held_until_ms = Some(until_ms),
             }
+            if self.session.mailbox().take_pushes(reply, usize::MAX) {
+                // Whoever posted them took the waker.
+                self.registered = false;
+            }
             if reply.len() >= SEND_LEN {
                 self.send(turn)?;
                 self.check_output_limits(turn.cx)?;
             }
-            if at < to || self.closing || self.session.mailbox().is_full() {
+            let held = matches!(ran.next, Next::Held { .. });
+            if held || self.closing || self.session.mailbox().is_full() {
                 break;
             }
             // A short batch needs no look at the clock: the next one begins with one.
@@ -444,14 +436,15 @@ impl Connection {
         client.net_out.store(client.net_out.load(Relaxed) + len as u64, Relaxed);
     }
 
-    /// `client-output-buffer-limit normal`.
+    /// `client-output-buffer-limit`.
     fn check_output_limits(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let waiting = self.pending.len() as u64;
         if waiting == 0 {
             self.soft_since_us = None;
             return Ok(());
         }
-        let limit = self.worker.engine.peek_config().client_output_buffer_limit.normal;
+        let limits = self.worker.engine.peek_config().client_output_buffer_limit;
+        let limit = self.session.client().output_limit(&limits);
         if limit.hard > 0 && waiting >= limit.hard {
             return Err(End::OutputLimit);
         }

@@ -12,6 +12,7 @@
 //! holds what connections share, `tasks` is what happens besides. The program is in `pannier`.
 
 mod accept;
+mod bell;
 mod connection;
 mod error;
 mod host;

@@ -21,6 +21,7 @@ use pannier_resp::{Batch, Protocol, Reply};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::bell::Bell;
 use crate::connection::Connection;
 use crate::host::ShellHost;
 use crate::socket::{Kind, Stream};
@@ -49,6 +50,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) lane: Arc<Lane>,
     pub(crate) scratch: Mutex<Scratch>,
+    pub(crate) bell: Arc<Bell>,
     /// Connections that live here or are on their way.
     load: AtomicUsize,
     /// The server is shutting down: finish what was received, then close.
@@ -85,6 +87,7 @@ impl Worker {
             clock: clock.clone(),
             lane: engine.lane(),
             scratch: Mutex::new(scratch),
+            bell: Arc::default(),
             load: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
@@ -97,6 +100,7 @@ impl Worker {
         if index == 0 {
             runtime.spawn(expiry(Arc::clone(engine), Arc::clone(host), clock.clone()));
         }
+        runtime.spawn(Arc::clone(&worker.bell).serve());
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || runtime.block_on(own.receive(received)))?;

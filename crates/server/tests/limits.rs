@@ -165,3 +165,28 @@ fn own_address() -> Option<IpAddr> {
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
 }
+
+#[test]
+fn a_subscriber_that_never_reads_is_cut_and_harms_nobody() {
+    let server = serve(&[("client-output-buffer-limit", "normal 0 0 0 pubsub 1mb 0 0")]);
+    let (mut deaf, mut good) = (Wire::to(&server), Wire::to(&server));
+    let mut publisher = Wire::to(&server);
+    for subscriber in [&mut deaf, &mut good] {
+        subscriber.send(request(&["SUBSCRIBE", "a"]));
+        subscriber.expect("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+    }
+    let text = "x".repeat(10_000);
+    let message = format!("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$10000\r\n{text}\r\n");
+    let receivers = |publisher: &mut Wire, good: &mut Wire| {
+        publisher.send(request(&["PUBLISH", "a", &text]));
+        let receivers = publisher.line();
+        good.expect(&message);
+        receivers
+    };
+    assert_eq!(receivers(&mut publisher, &mut good), ":2");
+    // The sockets' own buffers are filled first.
+    until(|| receivers(&mut publisher, &mut good) == ":1");
+    assert_eq!(publisher.info("client_output_buffer_limit_disconnections"), 1);
+    assert_eq!(publisher.info("pubsub_clients"), 1);
+    assert_eq!(server.engine().connected(), 2);
+}

@@ -236,7 +236,8 @@ impl Line {
         while let Some(letter) = self.mailbox.take() {
             moved = true;
             match letter {
-                Letter::Kill => self.session = None,
+                Letter::Kill | Letter::Overflow => self.session = None,
+                Letter::Push(message) => self.output.extend_from_slice(&message),
                 Letter::Resume => self.held_until_ms = 0,
             }
         }

@@ -418,12 +418,12 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
     let command = u16::try_from(last).map_or("NULL", |id| engine.commands.row(id).name);
     let age = now_ms.saturating_sub(client.created_ms) / 1000;
     let idle = now_ms.saturating_sub(client.last_seen_ms()) / 1000;
-    let output = client.output_len.load(Relaxed);
+    let output = client.output_len.load(Relaxed) + client.mailbox.waiting();
     let mut line = String::with_capacity(400);
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} capa= db={} sub=0 \
-         psub=0 ssub=0 multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} capa= db={} sub={} \
+         psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
          obl=0 oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir=-1 resp={} \
          lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
         client.id,
@@ -433,6 +433,9 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
         labels.name,
         flag_letters(client),
         client.database.load(Relaxed),
+        client.subscribed[0].load(Relaxed),
+        client.subscribed[1].load(Relaxed),
+        client.subscribed[2].load(Relaxed),
         client.queued.load(Relaxed),
         client.watched.load(Relaxed),
         client.query_len.load(Relaxed),
@@ -456,8 +459,9 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
 pub(super) fn flag_letters(client: &Client) -> String {
     let mut letters = String::new();
     for (set, letter) in [
-        (client.blocked.load(Relaxed), 'b'),
+        (client.is_subscribed(), 'P'),
         (client.queued.load(Relaxed) >= 0, 'x'),
+        (client.blocked.load(Relaxed), 'b'),
         (client.closing.load(Relaxed), 'c'),
         (client.transport == Transport::Unix, 'U'),
         (client.no_evict.load(Relaxed), 'e'),

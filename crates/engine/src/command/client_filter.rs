@@ -17,20 +17,28 @@ use crate::error::Error;
 const FLAG_LETTERS: &[u8] = b"AbcdeigMNOPrStTuUxBRIE";
 /// Letters that a capability filter may name.
 const CAPABILITY_LETTERS: &[u8] = b"r";
-/// The types that a client may be of; all of ours are the first.
-const TYPES: [(&str, bool); 6] = [
-    ("normal", true),
-    ("master", false),
-    ("primary", false),
-    ("slave", false),
-    ("replica", false),
-    ("pubsub", false),
+/// The types that a client may be of.
+const TYPES: [(&str, Kind); 6] = [
+    ("normal", Kind::Normal),
+    ("master", Kind::Absent),
+    ("primary", Kind::Absent),
+    ("slave", Kind::Absent),
+    ("replica", Kind::Absent),
+    ("pubsub", Kind::Subscriber),
 ];
+
+/// The types that clients of ours can have, and those that none has.
+#[derive(Clone, Copy)]
+enum Kind {
+    Normal,
+    Subscriber,
+    Absent,
+}
 
 /// One property and the value that it must (or must not) have.
 enum Test {
     Ids(Vec<u64>),
-    Normal(bool),
+    Type(Kind),
     User(String),
     Addr(String),
     Laddr(String),
@@ -51,7 +59,9 @@ impl Test {
         let label = |text: &str, wanted: &str| text == wanted && !wanted.is_empty();
         match self {
             Self::Ids(ids) => ids.contains(&client.id),
-            Self::Normal(normal) => *normal,
+            Self::Type(Kind::Normal) => !client.is_subscribed(),
+            Self::Type(Kind::Subscriber) => client.is_subscribed(),
+            Self::Type(Kind::Absent) => false,
             Self::User(user) => client.labels.lock().user == *user,
             Self::Addr(addr) => client.addr == *addr,
             Self::Laddr(laddr) => client.laddr == *laddr,
@@ -143,7 +153,7 @@ fn test(
     let text = || String::from_utf8_lossy(value).into_owned();
     let name = property.to_ascii_lowercase();
     Ok(match name.as_slice() {
-        b"type" => Test::Normal(kind(value)?),
+        b"type" => Test::Type(kind(value)?),
         b"user" => {
             if value != b"default" {
                 return Err(Error::text(format!("ERR No such user '{}'", text())));
@@ -188,9 +198,9 @@ fn ids(options: &mut Options<'_>) -> Result<Test, Error> {
     if ids.is_empty() { Err(Error::SYNTAX) } else { Ok(Test::Ids(ids)) }
 }
 
-fn kind(value: &[u8]) -> Result<bool, Error> {
+fn kind(value: &[u8]) -> Result<Kind, Error> {
     let known = TYPES.iter().find(|(name, _)| is(value, name));
-    known.map(|(_, normal)| *normal).ok_or_else(|| {
+    known.map(|(_, kind)| *kind).ok_or_else(|| {
         Error::text(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(value)))
     })
 }

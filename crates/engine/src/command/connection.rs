@@ -243,6 +243,12 @@ fn introduce(cx: &mut Context<'_>) {
 
 fn ping(cx: &mut Context<'_>) -> Result<Done, Error> {
     match cx.args.len() {
+        // In the shape of a message, since it may come between messages.
+        1 | 2 if cx.session.is_restricted() => {
+            cx.reply.array(2);
+            cx.reply.bulk(b"pong");
+            cx.reply.bulk(if cx.args.len() == 2 { cx.arg(1) } else { b"" });
+        }
         1 => cx.reply.simple("PONG"),
         2 => cx.reply.bulk(cx.arg(1)),
         _ => return Err(Error::arity("ping")),
@@ -263,6 +269,9 @@ fn select(cx: &mut Context<'_>) -> Result<Done, Error> {
 
 fn reset(cx: &mut Context<'_>) -> Result<Done, Error> {
     cx.session.discard(cx.engine);
+    cx.session.unsubscribe_all();
+    // What was sent to it before comes before the reply.
+    cx.session.mailbox().take_pushes(cx.reply, usize::MAX);
     cx.session.select(0);
     cx.session.set_protocol(Protocol::Resp2);
     cx.reply.set_protocol(Protocol::Resp2);

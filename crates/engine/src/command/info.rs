@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::host::Facts;
 use crate::pause::Held;
+use crate::pubsub::Space;
 use crate::stats::Totals;
 
 /// The family's rows.
@@ -217,13 +218,13 @@ fn clients(picture: &Picture<'_>, lines: &mut Lines) {
     lines.each(
         &[
             "tracking_clients",
-            "pubsub_clients",
             "clients_in_timeout_table",
             "total_blocking_keys",
             "total_blocking_keys_on_nokey",
         ],
         0,
     );
+    lines.add("pubsub_clients", engine.pubsub.clients());
     lines.add("watching_clients", picture.watching);
     lines.add("total_watched_keys", picture.watched_keys);
     let pause = engine.pause.active(now.unix_ms());
@@ -324,7 +325,9 @@ fn stats(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("current_eviction_exceeded_time", 0);
     lines.add("keyspace_hits", hits);
     lines.add("keyspace_misses", misses);
-    lines.each(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"], 0);
+    lines.add("pubsub_channels", engine.pubsub.len(Space::Channel));
+    lines.add("pubsub_patterns", engine.pubsub.len(Space::Pattern));
+    lines.add("pubsubshard_channels", engine.pubsub.len(Space::Shard));
     lines.each(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"], 0);
     lines.each(&["slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"], 0);
     lines.each(&["active_defrag_key_hits", "active_defrag_key_misses"], 0);

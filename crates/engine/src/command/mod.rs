@@ -49,6 +49,7 @@ mod list_move;
 mod memory;
 mod mset;
 mod object;
+mod pubsub;
 mod scan;
 mod server;
 mod set;
@@ -132,6 +133,7 @@ pub const FAMILIES: &[&[Command]] = &[
     debug::ROWS,
     config::ROWS,
     transaction::ROWS,
+    pubsub::ROWS,
 ];
 
 /// All top-level rows.

@@ -49,6 +49,8 @@ pub enum Group {
     HyperLogLog,
     /// Lists.
     List,
+    /// Publishing and subscribing.
+    PubSub,
     /// About the server.
     Server,
     /// Sets.
@@ -74,6 +76,7 @@ impl Group {
             Self::Hash => "hash",
             Self::HyperLogLog => "hyperloglog",
             Self::List => "list",
+            Self::PubSub => "pubsub",
             Self::Server => "server",
             Self::Set => "set",
             Self::SortedSet => "sorted-set",
@@ -325,7 +328,7 @@ impl Command {
     pub const fn lone_key(&self) -> Option<usize> {
         match (self.opens, self.keys) {
             _ if self.destination.is_some() || self.looks_further.is_some() => None,
-            (Opens::Keys, [spec]) => spec.lone(),
+            (Opens::Keys, [spec]) if spec.access & access::NOT_KEY == 0 => spec.lone(),
             _ => None,
         }
     }
@@ -344,7 +347,7 @@ impl Command {
         mut visit: impl FnMut(usize, Access),
     ) -> bool {
         let mut fit = true;
-        for spec in self.keys {
+        for spec in self.keys.iter().filter(|spec| spec.access & access::NOT_KEY == 0) {
             let at_index = matches!(spec.begin, Begin::Index(_));
             if at_index || self.destination.is_none() {
                 let fits = spec.positions(args, |at| visit(at, spec.access));

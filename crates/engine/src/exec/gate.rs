@@ -20,6 +20,19 @@ use crate::session::Session;
 /// How much of the arguments an unknown command's error repeats.
 const ECHO_MAX: usize = 128;
 
+/// What a subscriber may do under RESP2.
+const SUBSCRIBERS: &[&str] = &[
+    "ping",
+    "subscribe",
+    "ssubscribe",
+    "unsubscribe",
+    "sunsubscribe",
+    "psubscribe",
+    "punsubscribe",
+    "quit",
+    "reset",
+];
+
 /// What the gate says.
 pub(super) enum Verdict {
     /// Go on.
@@ -86,6 +99,13 @@ pub(super) fn check(
     if session.queue.is_some() && command.is(flags::NO_MULTI) {
         return Verdict::Refused(Error::text(format!(
             "ERR Command '{}' not allowed inside a transaction",
+            command.name
+        )));
+    }
+    if session.is_restricted() && !SUBSCRIBERS.contains(&command.name) {
+        return Verdict::Refused(Error::text(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
+             are allowed in this context",
             command.name
         )));
     }

@@ -89,6 +89,7 @@ fn may_group(engine: &Engine, config: &Config, session: &Session, now: Now) -> b
     let slower_than = u64::try_from(config.commandlog_execution_slower_than);
     let monitor_ms = config.latency_monitor_threshold;
     session.queue.is_none()
+        && !session.expects_pushes()
         && session.reply_mode == ReplyMode::On
         && !session.needs_password(config)
         && engine.pause.active(now.unix_ms()).is_none()

@@ -109,6 +109,7 @@ fn execute(
     if session.reply_mode == ReplyMode::SkipNext {
         session.reply_mode = ReplyMode::Skip;
     }
+    let mut speaks = false;
     let step = match gate::find(engine, &config, session, args) {
         Err((id, error)) => {
             let error =
@@ -122,6 +123,7 @@ fn execute(
                 Step::Done
             }
             gate::Verdict::Pass => {
+                speaks = found.command.is(flags::PUBSUB | flags::NOSCRIPT);
                 perform(engine, &config, session, (found, args, started), (reply, now));
                 Step::Done
             }
@@ -139,7 +141,7 @@ fn execute(
             }
         },
     };
-    settle::silence(session, mark, reply);
+    settle::silence(session, (mark, speaks), reply);
     step
 }
 

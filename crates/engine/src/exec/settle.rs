@@ -193,14 +193,16 @@ pub(super) fn refused(session: &mut Session, id: Option<u16>, error: &Error, rep
     }
 }
 
-/// Takes the reply back if the client asked for none (CLIENT REPLY OFF, SKIP).
-pub(super) fn silence(session: &mut Session, mark: Mark, reply: &mut Reply) {
-    match session.reply_mode {
-        ReplyMode::On | ReplyMode::SkipNext => {}
-        ReplyMode::Off => reply.cut(mark),
-        ReplyMode::Skip => {
-            reply.cut(mark);
-            session.reply_mode = ReplyMode::On;
-        }
+/// Takes the reply back if the client asked for none (CLIENT REPLY OFF, SKIP); one that `speaks`
+/// is no mere reply (the confirmations of subscriptions), and stays.
+pub(super) fn silence(session: &mut Session, (mark, speaks): (Mark, bool), reply: &mut Reply) {
+    if session.reply_mode == ReplyMode::On || session.reply_mode == ReplyMode::SkipNext {
+        return;
+    }
+    if !speaks {
+        reply.cut(mark);
+    }
+    if session.reply_mode == ReplyMode::Skip {
+        session.reply_mode = ReplyMode::On;
     }
 }
