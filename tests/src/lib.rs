@@ -14,6 +14,7 @@
 //! `tests/tests/`.
 
 pub mod differential;
+pub mod events;
 pub mod random;
 pub mod target;
 pub mod transcript;

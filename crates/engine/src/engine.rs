@@ -176,7 +176,17 @@ impl Engine {
         if !self.active_expire.load(Relaxed) || self.pause.active(now.unix_ms()).is_some() {
             return Turn::default();
         }
-        self.keyspace.expire(now.unix_ms(), budget)
+        let turn = self.keyspace.expire(now.unix_ms(), budget);
+        self.deliver();
+        turn
+    }
+
+    /// Delivers the events that have been recorded. No shard may be locked by the caller, or its
+    /// own events wait.
+    pub(crate) fn deliver(&self) {
+        if self.keyspace.has_events() {
+            self.pubsub.deliver(&self.keyspace, &self.config.load());
+        }
     }
 
     /// When [`Engine::expire`] has something to do, in Unix milliseconds.
@@ -201,6 +211,7 @@ impl Engine {
         }
         let config = self.config.load();
         crate::exec::make_room(self, &config, now);
+        self.deliver();
     }
 
     /// Gives the server another id.
@@ -241,6 +252,7 @@ impl Engine {
         if config.compression_threshold == 0 {
             self.compressor.rest();
         }
+        self.keyspace.want_events(config.notify_keyspace_events.wanted());
         self.keyspace.set_entries_max(config.maxentries);
         for database in 0..databases {
             let limit = config.db_maxentries.iter().rev().find(|(index, _)| *index == database);

@@ -21,10 +21,11 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use pannier_resp::{Protocol, Reply};
+use pannier_store::Keyspace;
 use parking_lot::Mutex;
 
 use crate::clients::Client;
-use crate::config::OutputLimits;
+use crate::config::{Config, OutputLimits};
 use crate::glob;
 
 /// A space of names that one can subscribe to.
@@ -193,23 +194,26 @@ impl PubSub {
             return 0;
         }
         let mut wakers = Wakers::default();
-        let receivers = {
-            let registry = self.registry.lock();
-            let [channels, patterns, _] = &*registry;
-            let parts: &[&[u8]] = &[b"message", channel, payload];
-            let mut receivers =
-                deliver(channels.get(channel), Message::new(parts), limits, &mut wakers);
-            for (pattern, subscribers) in patterns {
-                if glob::matches(pattern, channel, true) {
-                    let parts: &[&[u8]] = &[b"pmessage", pattern, channel, payload];
-                    let message = Message::new(parts);
-                    receivers += deliver(Some(subscribers), message, limits, &mut wakers);
-                }
-            }
-            receivers
-        };
+        let receivers = send(&self.registry.lock(), (channel, payload), limits, &mut wakers);
         wakers.wake();
         receivers
+    }
+
+    /// Delivers the events of keys that have been recorded, in order: they are taken and sent
+    /// under one lock.
+    #[cold]
+    pub(crate) fn deliver(&self, keyspace: &Keyspace, config: &Config) {
+        let mut wakers = Wakers::default();
+        {
+            let registry = self.registry.lock();
+            let limits = &config.client_output_buffer_limit;
+            for event in keyspace.take_events() {
+                for (channel, payload) in config.notify_keyspace_events.messages(&event) {
+                    send(&registry, (&channel, payload), limits, &mut wakers);
+                }
+            }
+        }
+        wakers.wake();
     }
 
     /// Delivers a message to the subscribers of a shard channel; returns to how many.
@@ -257,6 +261,24 @@ impl PubSub {
     pub(crate) fn clients(&self) -> usize {
         self.clients.load(Relaxed)
     }
+}
+
+/// Leaves a message with the subscribers of a channel and of the patterns that it matches.
+fn send(
+    [channels, patterns, _]: &[Names; 3],
+    (channel, payload): (&[u8], &[u8]),
+    limits: &OutputLimits,
+    wakers: &mut Wakers,
+) -> usize {
+    let parts: &[&[u8]] = &[b"message", channel, payload];
+    let mut receivers = deliver(channels.get(channel), Message::new(parts), limits, wakers);
+    for (pattern, subscribers) in patterns {
+        if glob::matches(pattern, channel, true) {
+            let parts: &[&[u8]] = &[b"pmessage", pattern, channel, payload];
+            receivers += deliver(Some(subscribers), Message::new(parts), limits, wakers);
+        }
+    }
+    receivers
 }
 
 /// Leaves a message with all of these.

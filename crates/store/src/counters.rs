@@ -8,6 +8,8 @@
 
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
+use crate::events::Outbox;
+
 /// Counters of one logical database.
 #[derive(Default)]
 pub(crate) struct DatabaseCounters {
@@ -25,6 +27,7 @@ pub(crate) struct Counters {
     pub(crate) databases: Box<[DatabaseCounters]>,
     /// How many databases have a limit of their own; 0 spares the look.
     pub(crate) limited: AtomicUsize,
+    pub(crate) outbox: Outbox,
 }
 
 /// A reading of the totals.
@@ -44,6 +47,7 @@ impl Counters {
             bytes: AtomicIsize::new(0),
             databases: (0..databases).map(|_| DatabaseCounters::default()).collect(),
             limited: AtomicUsize::new(0),
+            outbox: Outbox::default(),
         }
     }
 

@@ -14,6 +14,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+use crate::events::class;
 use crate::keyspace::Keyspace;
 use crate::shard::{Mark, Shard};
 use crate::value::Item;
@@ -88,10 +89,12 @@ impl Keyspace {
         if let Some(deadline) = later {
             shard.wheel.arm(deadline, mark);
         }
-        let expired = removed.is_some();
-        shard.stats.expired += u64::from(expired);
-        shard.bury(removed);
-        expired
+        let Some(expired) = removed else { return false };
+        shard.stats.expired += 1;
+        let wanted = self.counters.outbox.wanted();
+        shard.note(wanted, (class::EXPIRED, "expired"), (index, expired.key()));
+        shard.bury(Some(expired));
+        true
     }
 
     /// Frees due fields of the hash of a mark that has come, and arms another for those that

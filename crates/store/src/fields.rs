@@ -13,6 +13,7 @@
 use pannier_collections::Wheel;
 
 use crate::counters::Counters;
+use crate::events::class;
 use crate::hash::{Key, KeyHasher};
 use crate::shard::{Look, Mark, SWEEP_STEP, Shard, Slot};
 use crate::types::LargeHash;
@@ -102,15 +103,25 @@ impl Shard {
         is_it: impl Fn(&Item) -> bool,
         (now_ms, budget, mark_came): (u64, usize, bool),
     ) -> usize {
+        let wanted = counters.outbox.wanted();
         let Some(mut slot) = self.slot(database, hash, &is_it) else { return 0 };
         let Some(held) = large_hash(slot.item) else { return 0 };
         if !held.is_dead(now_ms) {
             let purged = slot.purge(now_ms, budget, mark_came);
+            let told = purged > 0 && wanted & class::HASH != 0;
+            let key = told.then(|| slot.item.key().to_vec());
             self.stats.expired_fields += purged as u64;
+            if let Some(key) = key {
+                self.note(wanted, (class::HASH, "hexpired"), (database, &key));
+            }
             return purged;
         }
         self.stats.expired_fields += held.len() as u64;
         let dead = self.remove_where(counters, database, hash, is_it);
+        if let Some(item) = &dead {
+            self.note(wanted, (class::HASH, "hexpired"), (database, item.key()));
+            self.note(wanted, (class::GENERIC, "del"), (database, item.key()));
+        }
         self.bury(dead);
         1
     }

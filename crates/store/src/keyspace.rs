@@ -150,11 +150,14 @@ impl Keyspace {
         self.shards[self.shard_of(hash)].lock().interest.unwatch(database, key, watcher);
     }
 
-    /// Adds what a shard has grown by to the total.
+    /// Adds what a shard has grown by to the total, and hands its events over.
     pub(crate) fn publish(&self, shard: &mut Shard) {
         if shard.delta != 0 {
             self.counters.bytes.fetch_add(shard.delta, Relaxed);
             shard.delta = 0;
+        }
+        if !shard.events.is_empty() {
+            self.counters.outbox.put(&mut shard.events);
         }
     }
 

@@ -115,7 +115,7 @@ impl View<'_> {
     /// say.
     pub fn put_aged(&mut self, database: usize, key: Key<'_>, mut taken: Taken, age: Age) {
         taken.set_age(age, self.now(), self.rules());
-        self.put(database, key, taken);
+        self.put_anew(database, key, taken);
     }
 }
 

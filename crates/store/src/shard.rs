@@ -17,6 +17,7 @@ use pannier_collections::{NewPayload, Payload, Table, Wheel};
 
 use crate::counters::Counters;
 use crate::database::{Compression, Database};
+use crate::events::{Event, class};
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Interest;
 use crate::keyspace::{Garbage, Reaper};
@@ -239,6 +240,8 @@ pub(crate) struct Shard {
     pub(crate) rng: fastrand::Rng,
     pub(crate) hasher: KeyHasher,
     pub(crate) interest: Interest,
+    /// What has happened under the present lock.
+    pub(crate) events: Vec<Event>,
     reaper: Reaper,
 }
 
@@ -257,6 +260,7 @@ impl Shard {
             rng: fastrand::Rng::with_seed(seed),
             hasher,
             interest: Interest::default(),
+            events: Vec::new(),
             reaper,
         }
     }
@@ -370,6 +374,8 @@ impl Shard {
             let item = self.remove(counters, database, key);
             self.bury(item);
             self.stats.expired += 1;
+            let wanted = counters.outbox.wanted();
+            self.note(wanted, (class::EXPIRED, "expired"), (database, key.bytes));
         }
     }
 

@@ -9,13 +9,14 @@
 //! | method | hit or miss counted | access clock moved |
 //! |---|---|---|
 //! | `read`, `string`, `read_as` | yes | yes |
-//! | `look` | yes | no |
+//! | `look`, `inspect` | yes | no |
 //! | `peek` | no | no |
 //! | `look_to_write`, `edit`, `set`, `change` | no | yes |
 //! | `again` | no | no |
 //!
 //! Rules: a key outside the opened shards is a bug in the command's row and panics. Changes count
-//! into `dirty`, from which the caller's `settle` works; nothing else is notified from here.
+//! into `dirty`, from which the caller's `settle` works. Events are recorded (`events`), and handed
+//! over with the locks.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,6 +25,7 @@ use pannier_collections::{Entry, NewPayload, Payload};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::edit::Edit;
+use crate::events::{Classes, Event, class};
 use crate::found::Found;
 use crate::hash::Key;
 use crate::interest::Watcher;
@@ -70,16 +72,21 @@ impl Deadline {
 
 /// Opened keys. See the module's header.
 pub struct View<'k> {
-    keyspace: &'k Keyspace,
+    pub(crate) keyspace: &'k Keyspace,
     /// Bit `i` says that shard `i` is locked; guards lie in ascending order.
     mask: u64,
-    guards: Guards<'k>,
+    pub(crate) guards: Guards<'k>,
     now: Now,
     rules: Rules,
     /// Room reserved for keys that may be created: by database, how many.
     reserved: Vec<(usize, usize)>,
     dirty: u64,
     sooner: bool,
+    /// The classes of events that somebody wants.
+    pub(crate) wanted: Classes,
+    pub(crate) events: Vec<Event>,
+    /// The last collection that was opened for change was empty afterwards.
+    pub(crate) emptied: bool,
     /// Lookups counted; the shards' sums follow when the locks are given back.
     pub(crate) hits: u64,
     pub(crate) misses: u64,
@@ -90,7 +97,7 @@ pub struct View<'k> {
 pub struct Taken(pub(crate) Item);
 
 /// The locks held, ascending by shard. One, the common case, needs no allocation.
-enum Guards<'k> {
+pub(crate) enum Guards<'k> {
     None,
     One([MutexGuard<'k, Shard>; 1]),
     Many(Vec<MutexGuard<'k, Shard>>),
@@ -121,7 +128,7 @@ impl<'k> Guards<'k> {
         }
     }
 
-    fn as_mut_slice(&mut self) -> &mut [MutexGuard<'k, Shard>] {
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [MutexGuard<'k, Shard>] {
         match self {
             Self::None => &mut [],
             Self::One(one) => one,
@@ -151,6 +158,9 @@ impl Keyspace {
             reserved,
             dirty: 0,
             sooner: false,
+            wanted: self.counters.outbox.wanted(),
+            events: Vec::new(),
+            emptied: false,
             hits: 0,
             misses: 0,
         }
@@ -214,6 +224,7 @@ impl<'k> View<'k> {
         debug_assert_eq!(self.mask, 0, "a shard was locked while others were held");
         let mut shard = self.keyspace.shards[index].lock();
         let result = work(&mut shard);
+        self.events.append(&mut shard.events);
         self.keyspace.publish(&mut shard);
         result
     }
@@ -235,6 +246,15 @@ impl<'k> View<'k> {
     /// Finds, and counts a hit or a miss.
     #[inline]
     fn find_counted(&mut self, database: usize, key: Key<'_>, touch: bool) -> Option<Slot<'_>> {
+        if self.wanted & class::MISS != 0 && !self.contains(database, key) {
+            self.note(class::MISS, "keymiss", database, key);
+        }
+        self.find_quietly(database, key, touch)
+    }
+
+    /// The same; nobody is told of a miss.
+    #[inline]
+    fn find_quietly(&mut self, database: usize, key: Key<'_>, touch: bool) -> Option<Slot<'_>> {
         let look = self.look_with(touch);
         let Self { keyspace, mask, guards, hits, misses, .. } = self;
         let shard = opened(keyspace, *mask, guards, key);
@@ -260,6 +280,13 @@ impl<'k> View<'k> {
     pub fn look(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
         let (now, rules) = (self.now, self.rules);
         let slot = self.find_counted(database, key, false)?;
+        Some(Found { item: slot.into_item(), now, rules })
+    }
+
+    /// The same; nobody is told of a miss.
+    pub fn inspect(&mut self, database: usize, key: Key<'_>) -> Option<Found<'_>> {
+        let (now, rules) = (self.now, self.rules);
+        let slot = self.find_quietly(database, key, false)?;
         Some(Found { item: slot.into_item(), now, rules })
     }
 
@@ -331,6 +358,7 @@ impl<'k> View<'k> {
         work: impl FnOnce(&mut T::Mut<'_>) -> R,
     ) -> Result<Option<R>, WrongType> {
         let look = self.look_with(self.rules.touch);
+        self.emptied = false;
         let (keyspace, now_ms) = (self.keyspace, self.now.unix_ms());
         let hasher = &keyspace.hasher;
         let mut changes = Changes::default();
@@ -366,6 +394,7 @@ impl<'k> View<'k> {
         if changes.discarded || types::is_empty(slot.item) {
             let empty = shard.remove(&keyspace.counters, database, key);
             shard.bury(empty);
+            self.emptied = true;
         }
         self.dirty += changes.count;
         shard.stats.expired_fields += changes.expired_fields;
@@ -470,6 +499,7 @@ impl<'k> View<'k> {
             self.shard(key).bury(unseen);
         }
         self.shard(key).insert(counters, database, key.hash, item, counted);
+        self.note(class::NEW, "new", database, key);
         if let Some(deadline) = deadline {
             self.sooner |= self.keyspace.note_deadline(deadline);
         }
@@ -517,11 +547,25 @@ impl<'k> View<'k> {
         self.dirty += 1;
         let counters = &self.keyspace.counters;
         let replaced = self.shard(key).remove(counters, database, key);
+        let wanted = self.wanted;
+        if replaced.is_some() {
+            // A key that is overwritten is not new.
+            self.wanted &= !class::NEW;
+        }
         self.shard(key).bury(replaced);
         if item.key() != key.bytes {
             item = item.rekeyed(key.bytes);
         }
         self.insert(database, key, item);
+        self.wanted = wanted;
+    }
+
+    /// The same for a key that counts as a new one, whatever was there: it was removed first.
+    pub fn put_anew(&mut self, database: usize, key: Key<'_>, taken: Taken) {
+        let counters = &self.keyspace.counters;
+        let replaced = self.shard(key).remove(counters, database, key);
+        self.shard(key).bury(replaced);
+        self.put(database, key, taken);
     }
 
     /// A random live key of a database.
@@ -541,6 +585,8 @@ impl<'k> View<'k> {
                     let expired = shard.remove(&keyspace.counters, database, keyspace.key(&bytes));
                     shard.bury(expired);
                     shard.stats.expired += 1;
+                    let wanted = keyspace.counters.outbox.wanted();
+                    shard.note(wanted, (class::EXPIRED, "expired"), (database, &bytes));
                 }
                 None
             })
@@ -647,6 +693,7 @@ impl Drop for View<'_> {
         for (database, unused) in self.reserved.drain(..) {
             self.keyspace.counters.release(database, unused);
         }
+        self.hand_over();
         let mut grown = 0;
         if let Some(shard) = self.guards.as_mut_slice().first_mut() {
             shard.stats.hits += self.hits;

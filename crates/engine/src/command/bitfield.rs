@@ -10,7 +10,7 @@
 //! Transcripts: `bitmap/bitfield.txt`, `bitmap/bitfield_ro.txt`.
 
 use pannier_resp::{Reply, parse_i64};
-use pannier_store::{Edit, StrBuffer};
+use pannier_store::{Edit, StrBuffer, class};
 use smallvec::SmallVec;
 
 use super::bitmap::{BIT_OFFSET, bit_offset, store};
@@ -289,11 +289,13 @@ fn write(cx: &mut Context<'_>, operations: &[Operation]) -> Result<Done, Error> 
     let (db, key) = (cx.db(), cx.key(1));
     let writes = operations.iter().filter(|operation| !matches!(operation.action, Action::Get));
     let len = writes.map(|operation| operation.field.bytes_end()).max().unwrap_or(0);
+    let dirty = cx.view.dirty();
     let Some(edit) = cx.view.edit(db, key)? else {
         let mut bytes = vec![0; len];
         cx.reply.array(operations.len());
         operations.iter().for_each(|operation| operation.run(&mut bytes, cx.reply));
         store(&mut cx.view, db, key, bytes);
+        cx.notify(class::STRING, "setbit", key);
         return Ok(Done::Replied);
     };
     let grows = edit.string().len() < len;
@@ -302,6 +304,10 @@ fn write(cx: &mut Context<'_>, operations: &[Operation]) -> Result<Done, Error> 
     operations.iter().for_each(|operation| operation.run(&mut target, cx.reply));
     if target.edit.string().len() < len {
         target.edit.bytes(len, |_| ());
+    }
+    drop(target);
+    if cx.view.dirty() > dirty {
+        cx.notify(class::STRING, "setbit", key);
     }
     Ok(Done::Replied)
 }

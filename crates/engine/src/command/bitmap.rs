@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use pannier_resp::parse_i64;
-use pannier_store::{Deadline, INLINE_MAX, Key, NewValue, StrBuffer, View};
+use pannier_store::{Deadline, INLINE_MAX, Key, NewValue, StrBuffer, View, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -114,6 +114,7 @@ fn setbit(cx: &mut Context<'_>) -> Result<Done, Error> {
         let mut bytes = vec![0; at + 1];
         bytes[at] = if on { mask } else { 0 };
         store(&mut cx.view, db, key, bytes);
+        cx.notify(class::STRING, "setbit", key);
         return cx.int(0);
     };
     let old = edit.string().as_bytes(&mut StrBuffer::new()).get(at).map(|byte| byte & mask != 0);
@@ -121,6 +122,9 @@ fn setbit(cx: &mut Context<'_>) -> Result<Done, Error> {
         edit.bytes(at + 1, |bytes| if on { bytes[at] |= mask } else { bytes[at] &= !mask });
     }
     drop(edit);
+    if old != Some(on) {
+        cx.notify(class::STRING, "setbit", key);
+    }
     cx.int(i64::from(old.unwrap_or(false)))
 }
 

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use pannier_store::Str;
+use pannier_store::{Str, class};
 use smallvec::SmallVec;
 
 use super::bitmap::store;
@@ -154,9 +154,12 @@ fn bitop(cx: &mut Context<'_>) -> Result<Done, Error> {
     drop(sources);
     let (key, len) = (cx.key(2), result.len());
     if len == 0 {
-        cx.view.remove(db, key);
+        if cx.view.remove(db, key) {
+            cx.notify(class::GENERIC, "del", key);
+        }
     } else {
         store(&mut cx.view, db, key, result);
+        cx.notify(class::STRING, "set", key);
     }
     cx.int(len as i64)
 }

@@ -4,7 +4,7 @@
 //! place. INCRBYFLOAT computes as Redis does, in 80-bit floats (see `float`).
 //! Transcripts: `tests/transcripts/string`.
 
-use pannier_store::{Deadline, NewValue, StrBuffer};
+use pannier_store::{Deadline, NewValue, StrBuffer, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -116,12 +116,14 @@ fn add(cx: &mut Context<'_>, increment: i64) -> Result<Done, Error> {
     let (db, key) = (cx.db(), cx.key(1));
     let Some(mut edit) = cx.view.edit(db, key)? else {
         cx.view.set(db, key, NewValue::Int(increment), Deadline::Clear);
+        cx.notify(class::STRING, "incrby", key);
         return cx.int(increment);
     };
     let old = integer(edit.string().as_bytes(&mut StrBuffer::new()))?;
     let new = old.checked_add(increment).ok_or(OVERFLOW)?;
     edit.set_int(new);
     drop(edit);
+    cx.notify(class::STRING, "incrby", key);
     cx.int(new)
 }
 
@@ -142,6 +144,7 @@ fn incrbyfloat(cx: &mut Context<'_>) -> Result<Done, Error> {
     }
     let text = sum.to_text();
     cx.view.set(db, key, NewValue::Bytes(text.as_bytes()), Deadline::Keep);
+    cx.notify(class::STRING, "incrbyfloat", key);
     cx.reply.bulk(text.as_bytes());
     Ok(Done::Replied)
 }

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use pannier_persist::Refused;
 use pannier_resp::SHARED_MIN;
-use pannier_store::{Age, Limits, Maker, MakerCompression};
+use pannier_store::{Age, Limits, Maker, MakerCompression, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -90,11 +90,14 @@ fn restore(cx: &mut Context<'_>) -> Result<Done, Error> {
     };
     // Nothing of it is alive: the key's deadline has passed, or those of all fields of a hash.
     if deadline.is_some_and(|at| at <= now_ms) || value.is_empty() {
-        cx.view.remove(db, key);
+        if cx.view.remove(db, key) {
+            cx.notify(class::GENERIC, "del", key);
+        }
         return cx.ok();
     }
     value.set_deadline(deadline);
     cx.view.put_aged(db, key, value, words.age);
+    cx.notify(class::GENERIC, "restore", key);
     cx.ok()
 }
 

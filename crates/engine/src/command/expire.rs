@@ -3,6 +3,8 @@
 //! A deadline is kept in Unix milliseconds whatever the command's unit. One in the past removes
 //! the key at once. Transcripts: `tests/transcripts/generic`; the wheel's tests are in `store`.
 
+use pannier_store::class;
+
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use crate::args::{Unit, is};
@@ -225,9 +227,15 @@ fn set(cx: &mut Context<'_>, unit: Unit) -> Result<Done, Error> {
         return cx.int(0);
     }
     match u64::try_from(deadline) {
-        Ok(at) if at > cx.now.unix_ms() => cx.view.set_deadline(db, key, Some(at)),
-        Ok(_) | Err(_) => cx.view.expire(db, key),
-    };
+        Ok(at) if at > cx.now.unix_ms() => {
+            cx.view.set_deadline(db, key, Some(at));
+            cx.notify(class::GENERIC, "expire", key);
+        }
+        Ok(_) | Err(_) => {
+            cx.view.expire(db, key);
+            cx.notify(class::EXPIRED, "expired", key);
+        }
+    }
     cx.int(1)
 }
 
@@ -264,6 +272,7 @@ fn persist(cx: &mut Context<'_>) -> Result<Done, Error> {
     let volatile = found.is_some_and(|found| found.deadline().is_some());
     if volatile {
         cx.view.set_deadline(db, key, None);
+        cx.notify(class::GENERIC, "persist", key);
     }
     cx.int(i64::from(volatile))
 }

@@ -5,6 +5,8 @@
 //! `scan`, whole databases in `database`, OBJECT in `object`.
 //! Transcripts: `tests/transcripts/generic`.
 
+use pannier_store::class;
+
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use crate::args::{self, Options, is};
@@ -167,7 +169,10 @@ fn del(cx: &mut Context<'_>) -> Result<Done, Error> {
     let mut removed = 0;
     for at in 1..cx.args.len() {
         let key = cx.key(at);
-        removed += i64::from(cx.view.remove(db, key));
+        if cx.view.remove(db, key) {
+            removed += 1;
+            cx.notify(class::GENERIC, "del", key);
+        }
     }
     cx.int(removed)
 }
@@ -225,7 +230,9 @@ fn rename_to(cx: &mut Context<'_>, replace: bool) -> Result<bool, Error> {
         return Ok(false);
     }
     if let Some(taken) = cx.view.take(db, from) {
-        cx.view.put(db, to, taken);
+        cx.view.put_anew(db, to, taken);
+        cx.notify(class::GENERIC, "rename_from", from);
+        cx.notify(class::GENERIC, "rename_to", to);
     }
     Ok(true)
 }
@@ -253,7 +260,8 @@ fn copy(cx: &mut Context<'_>) -> Result<Done, Error> {
         return cx.int(0);
     }
     let Some(copy) = cx.view.copy(from_db, from) else { return cx.int(0) };
-    cx.view.put(to_db, to, copy);
+    cx.view.put_anew(to_db, to, copy);
+    cx.view.note(class::GENERIC, "copy_to", to_db, to);
     cx.int(1)
 }
 
@@ -268,6 +276,8 @@ fn move_(cx: &mut Context<'_>) -> Result<Done, Error> {
         return cx.int(0);
     }
     let Some(taken) = cx.view.take(from_db, key) else { return cx.int(0) };
-    cx.view.put(to_db, key, taken);
+    cx.view.put_anew(to_db, key, taken);
+    cx.notify(class::GENERIC, "move_from", key);
+    cx.view.note(class::GENERIC, "move_to", to_db, key);
     cx.int(1)
 }

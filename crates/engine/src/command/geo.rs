@@ -8,7 +8,7 @@
 use std::io::Write;
 
 use pannier_resp::{Protocol, Reply, parse_f64};
-use pannier_store::SortedSet;
+use pannier_store::{SortedSet, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -118,6 +118,7 @@ fn geoadd(cx: &mut Context<'_>) -> Result<Done, Error> {
     }
     let (db, key, args, limits) = (cx.db(), cx.key(1), cx.args, cx.config.limits());
     let (mut added, mut changed) = (0, 0);
+    let dirty = cx.view.dirty();
     cx.view.change::<SortedSet, _>(db, key, (&limits, !only_old), |set| {
         for at in (at..args.len()).step_by(3) {
             let Ok(place) = place(args.get(at), args.get(at + 1)) else { continue };
@@ -135,6 +136,7 @@ fn geoadd(cx: &mut Context<'_>) -> Result<Done, Error> {
             });
         }
     })?;
+    cx.notify_since(dirty, class::SORTED_SET, "zadd", key);
     cx.int(if count_changed { added + changed } else { added })
 }
 

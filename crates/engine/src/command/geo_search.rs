@@ -10,7 +10,7 @@
 //! are read by `geo_query`. Transcripts: `tests/transcripts/geo`.
 
 use pannier_resp::{Args, Reply};
-use pannier_store::{Piece, ScoreRange, SortedSet, SortedSetRef};
+use pannier_store::{Piece, ScoreRange, SortedSet, SortedSetRef, class};
 
 use super::geo::{reply_distance, reply_place};
 use super::geo_query::{Dialect, Order, Query};
@@ -256,11 +256,17 @@ fn search(cx: &mut Context<'_>, source: usize, dialect: (Dialect, bool)) -> Resu
             result.put(hit.member.as_bytes(&mut digits), |_| Some(score));
         }
     });
+    let searches = matches!(dialect.0, Dialect::Search | Dialect::SearchStore);
+    let event = if searches { "geosearchstore" } else { "georadiusstore" };
     match made {
-        Some(made) => cx.view.put(db, destination, made),
-        None => {
-            cx.view.remove(db, destination);
+        Some(made) => {
+            cx.view.put(db, destination, made);
+            cx.notify(class::SORTED_SET, event, destination);
         }
+        None if cx.view.remove(db, destination) => {
+            cx.notify(class::GENERIC, "del", destination);
+        }
+        None => {}
     }
     cx.int(stored as i64)
 }

@@ -5,7 +5,7 @@
 //! (see `float`). Transcripts: `tests/transcripts/hash`.
 
 use pannier_resp::Args;
-use pannier_store::{Deadline, Hash};
+use pannier_store::{Deadline, Hash, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags, reply_piece};
@@ -209,11 +209,13 @@ fn set_pairs(cx: &mut Context<'_>) -> Result<i64, Error> {
         return Err(Error::arity(cx.command.name));
     }
     let (db, key, limits) = (cx.db(), cx.key(1), cx.config.limits());
+    let dirty = cx.view.dirty();
     let added = cx.view.change::<Hash, _>(db, key, (&limits, true), |hash| {
         hash.expect(pairs.len() / 2);
         let added = |&(field, value): &(&[u8], &[u8])| hash.set(field, value);
         pairs_of(pairs).filter(added).count()
     })?;
+    cx.notify_since(dirty, class::HASH, "hset", key);
     Ok(added.unwrap_or(0) as i64)
 }
 
@@ -225,9 +227,11 @@ pub(super) fn pairs_of(args: Args<'_>) -> impl Iterator<Item = (&[u8], &[u8])> {
 fn hsetnx(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, limits) = (cx.db(), cx.key(1), cx.config.limits());
     let (field, value) = (cx.arg(2), cx.arg(3));
+    let dirty = cx.view.dirty();
     let added = cx.view.change::<Hash, _>(db, key, (&limits, true), |hash| {
         hash.as_ref().get(field).is_none() && hash.set(field, value)
     })?;
+    cx.notify_since(dirty, class::HASH, "hset", key);
     cx.int(i64::from(added == Some(true)))
 }
 
@@ -256,9 +260,11 @@ fn hmget(cx: &mut Context<'_>) -> Result<Done, Error> {
 fn hdel(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, limits) = (cx.db(), cx.key(1), cx.config.limits());
     let fields = cx.args.from(2);
+    let dirty = cx.view.dirty();
     let removed = cx.view.change::<Hash, _>(db, key, (&limits, false), |hash| {
         fields.iter().filter(|field| hash.remove(field)).count()
     })?;
+    cx.notify_since(dirty, class::HASH, "hdel", key);
     cx.int(removed.unwrap_or(0) as i64)
 }
 
@@ -287,6 +293,7 @@ fn hincrby(cx: &mut Context<'_>) -> Result<Done, Error> {
     const OVERFLOW: Error = Error::new("ERR increment or decrement would overflow");
     let increment = cx.integer(3)?;
     let (db, key, limits, field) = (cx.db(), cx.key(1), cx.config.limits(), cx.arg(2));
+    let dirty = cx.view.dirty();
     let sum = cx.view.change::<Hash, _>(db, key, (&limits, true), |hash| {
         let mut digits = itoa::Buffer::new();
         let old = match hash.as_ref().get(field) {
@@ -297,6 +304,7 @@ fn hincrby(cx: &mut Context<'_>) -> Result<Done, Error> {
         hash.put(field, digits.format(sum).as_bytes(), Deadline::Keep);
         Ok::<i64, Error>(sum)
     })?;
+    cx.notify_since(dirty, class::HASH, "hincrby", key);
     cx.int(sum.transpose()?.unwrap_or(0))
 }
 
@@ -307,6 +315,7 @@ fn hincrbyfloat(cx: &mut Context<'_>) -> Result<Done, Error> {
         return Err(Error::new("ERR value is NaN or Infinity"));
     }
     let (db, key, limits, field) = (cx.db(), cx.key(1), cx.config.limits(), cx.arg(2));
+    let dirty = cx.view.dirty();
     let sum = cx.view.change::<Hash, _>(db, key, (&limits, true), |hash| {
         let mut digits = itoa::Buffer::new();
         let old = match hash.as_ref().get(field) {
@@ -321,6 +330,7 @@ fn hincrbyfloat(cx: &mut Context<'_>) -> Result<Done, Error> {
         hash.put(field, text.as_bytes(), Deadline::Keep);
         Ok(text)
     })?;
+    cx.notify_since(dirty, class::HASH, "hincrbyfloat", key);
     cx.reply.bulk(sum.transpose()?.unwrap_or_default().as_bytes());
     Ok(Done::Replied)
 }

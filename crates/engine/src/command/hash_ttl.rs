@@ -6,7 +6,7 @@
 //! Transcripts: `tests/transcripts/hash`; the marks that free due fields are in `store::fields`.
 
 use pannier_resp::{Args, Reply};
-use pannier_store::{Deadline, Hash, HashMut};
+use pannier_store::{Deadline, Hash, HashMut, Key, class};
 
 use super::expire::Conditions;
 use super::hash::pairs_of;
@@ -237,6 +237,7 @@ fn set(cx: &mut Context<'_>, unit: Unit) -> Result<Done, Error> {
     let (db, key, limits, now_ms) = (cx.db(), cx.key(1), cx.config.limits(), cx.now.unix_ms());
     let reply = &mut *cx.reply;
     reply.array(fields.len());
+    let (mut given, mut past) = (false, false);
     let found = cx.view.change::<Hash, _>(db, key, (&limits, false), |hash| {
         for field in fields.iter() {
             let result = match hash.as_ref().deadline(field) {
@@ -245,13 +246,30 @@ fn set(cx: &mut Context<'_>, unit: Unit) -> Result<Done, Error> {
                 Some(_) if give_deadline(hash, field, deadline, now_ms) => 1,
                 Some(_) => 2,
             };
+            given |= result == 1;
+            past |= result == 2;
             reply.integer(result);
         }
     })?;
+    notify_deadlines(cx, key, (given, past));
+    let reply = &mut *cx.reply;
     if found.is_none() {
         fields.iter().for_each(|_| reply.integer(NO_FIELD));
     }
     Ok(Done::Replied)
+}
+
+/// Tells that fields were given deadlines, or are gone because theirs have passed.
+fn notify_deadlines(cx: &mut Context<'_>, key: Key<'_>, (given, past): (bool, bool)) {
+    if past {
+        cx.notify(class::HASH, "hexpired", key);
+    }
+    if given {
+        cx.notify(class::HASH, "hexpire", key);
+    }
+    if cx.view.emptied() {
+        cx.notify(class::GENERIC, "del", key);
+    }
 }
 
 /// Gives a field that is there a deadline; false when it has passed, and the field is gone.
@@ -302,6 +320,7 @@ fn hpersist(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, limits) = (cx.db(), cx.key(1), cx.config.limits());
     let reply = &mut *cx.reply;
     reply.array(fields.len());
+    let dirty = cx.view.dirty();
     let found = cx.view.change::<Hash, _>(db, key, (&limits, false), |hash| {
         for field in fields.iter() {
             reply.integer(match hash.as_ref().deadline(field) {
@@ -311,6 +330,8 @@ fn hpersist(cx: &mut Context<'_>) -> Result<Done, Error> {
             });
         }
     })?;
+    cx.notify_since(dirty, class::HASH, "hpersist", key);
+    let reply = &mut *cx.reply;
     if found.is_none() {
         fields.iter().for_each(|_| reply.integer(NO_FIELD));
     }
@@ -324,8 +345,10 @@ fn hgetex(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, limits, now_ms) = (cx.db(), cx.key(1), cx.config.limits(), cx.now.unix_ms());
     // Another type's error comes before that of the time.
     let deadline = options.deadline(cx);
+    cx.tell_miss(key);
     let reply = &mut *cx.reply;
     reply.array(fields.len());
+    let (mut given, mut past, mut kept) = (false, false, false);
     let found = cx.view.change::<Hash, _>(db, key, (&limits, false), |hash| {
         let deadline = deadline.clone()?;
         for field in fields.iter() {
@@ -334,13 +357,19 @@ fn hgetex(cx: &mut Context<'_>) -> Result<Done, Error> {
             }
             let volatile = || hash.as_ref().deadline(field).flatten().is_some();
             if let Some(deadline) = deadline {
-                give_deadline(hash, field, deadline, now_ms);
+                let ahead = give_deadline(hash, field, deadline, now_ms);
+                (given, past) = (given | ahead, past | !ahead);
             } else if options.keeping && volatile() {
-                hash.set_deadline(field, None);
+                kept |= hash.set_deadline(field, None);
             }
         }
         Ok::<(), Error>(())
     })?;
+    if kept {
+        cx.notify(class::HASH, "hpersist", key);
+    }
+    notify_deadlines(cx, key, (given, past));
+    let reply = &mut *cx.reply;
     match found {
         None => deadline.map(|_| fields.iter().for_each(|_| reply.null()))?,
         Some(result) => result?,
@@ -353,12 +382,15 @@ fn hgetdel(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, limits) = (cx.db(), cx.key(1), cx.config.limits());
     let reply = &mut *cx.reply;
     reply.array(fields.len());
+    let dirty = cx.view.dirty();
     let found = cx.view.change::<Hash, _>(db, key, (&limits, false), |hash| {
         for field in fields.iter() {
             reply_field(reply, hash, field);
             hash.remove(field);
         }
     })?;
+    cx.notify_since(dirty, class::HASH, "hdel", key);
+    let reply = &mut *cx.reply;
     if found.is_none() {
         fields.iter().for_each(|_| reply.null());
     }
@@ -381,6 +413,8 @@ fn hsetex(cx: &mut Context<'_>) -> Result<Done, Error> {
     let fields = fields_behind(cx.args, word, 2)?;
     let (db, key, limits, now_ms) = (cx.db(), cx.key(1), cx.config.limits(), cx.now.unix_ms());
     let deadline = options.deadline(cx);
+    let dirty = cx.view.dirty();
+    let (mut given, mut past) = (false, false);
     let done = cx.view.change::<Hash, _>(db, key, (&limits, true), |hash| {
         if options.key.is_some_and(|there| there == hash.as_ref().is_empty()) {
             return Ok(false);
@@ -397,6 +431,7 @@ fn hsetex(cx: &mut Context<'_>) -> Result<Done, Error> {
             Some(Ok(at)) if at > now_ms => (Deadline::At(at), true),
             Some(_) => (Deadline::Clear, false),
         };
+        (given, past) = (ahead && matches!(keep, Deadline::At(_)), !ahead);
         for (field, value) in pairs_of(fields) {
             if ahead {
                 hash.put(field, value, keep);
@@ -407,6 +442,18 @@ fn hsetex(cx: &mut Context<'_>) -> Result<Done, Error> {
         Ok::<bool, Error>(true)
     })?;
     let done = done.transpose()? == Some(true);
+    if past {
+        // Set, and gone at once.
+        for event in ["hset", "hexpire", "hexpired"] {
+            cx.notify(class::HASH, event, key);
+        }
+        if !cx.view.contains(db, key) {
+            cx.notify(class::GENERIC, "del", key);
+        }
+    } else if cx.view.dirty() > dirty {
+        cx.notify(class::HASH, "hset", key);
+        notify_deadlines(cx, key, (given, false));
+    }
     cx.int(i64::from(done))
 }
 

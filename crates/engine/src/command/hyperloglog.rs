@@ -15,7 +15,7 @@ use pannier_resp::Args;
 use pannier_store::hyperloglog::{
     self, Buffer, Corrupt, EMPTY, Form, Registers, Run, forget_count, form, keep_count, kept_count,
 };
-use pannier_store::{Deadline, Edit, Encoding, NewValue, Str, StrBuffer};
+use pannier_store::{Deadline, Edit, Encoding, NewValue, Str, StrBuffer, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -122,9 +122,13 @@ fn pfadd(cx: &mut Context<'_>) -> Result<Done, Error> {
         if let Some(edit) = cx.view.edit(db, key)? {
             add(edit, args, sparse_max, true)?;
         }
+        cx.notify(class::STRING, "pfadd", key);
         return cx.int(1);
     };
     let changed = add(edit, args, sparse_max, false)?;
+    if changed {
+        cx.notify(class::STRING, "pfadd", key);
+    }
     cx.int(i64::from(changed))
 }
 
@@ -216,9 +220,11 @@ fn pfmerge(cx: &mut Context<'_>) -> Result<Done, Error> {
         if let Some(edit) = cx.view.edit(db, key)? {
             merge(edit, 0);
         }
+        cx.notify(class::STRING, "pfadd", key);
         return cx.ok();
     };
     merge(edit, 1);
+    cx.notify(class::STRING, "pfadd", key);
     cx.ok()
 }
 

@@ -10,7 +10,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_resp::Reply;
-use pannier_store::{End, Limits, List, ListMut, ListRef, Piece};
+use pannier_store::{End, Limits, List, ListMut, ListRef, Piece, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -245,11 +245,29 @@ fn rpushx(cx: &mut Context<'_>) -> Result<Done, Error> {
 fn push(cx: &mut Context<'_>, end: End, create: bool) -> Result<Done, Error> {
     let (db, key, limits) = (cx.db(), cx.key(1), limits(cx));
     let strings = cx.args.iter().skip(2);
+    let dirty = cx.view.dirty();
     let len = cx.view.change::<List, _>(db, key, (&limits, create), |list| {
         list.push(end, strings);
         list.as_ref().len()
     })?;
+    cx.notify_since(dirty, class::LIST, pushed(end), key);
     cx.int(len.unwrap_or(0) as i64)
+}
+
+/// The event of elements added at an end.
+pub(super) const fn pushed(end: End) -> &'static str {
+    match end {
+        End::Left => "lpush",
+        End::Right => "rpush",
+    }
+}
+
+/// The event of elements taken from an end.
+pub(super) const fn popped(end: End) -> &'static str {
+    match end {
+        End::Left => "lpop",
+        End::Right => "rpop",
+    }
 }
 
 fn lpop(cx: &mut Context<'_>) -> Result<Done, Error> {
@@ -271,10 +289,12 @@ fn pop_key(cx: &mut Context<'_>, end: End) -> Result<Done, Error> {
     };
     let (db, key, limits) = (cx.db(), cx.key(1), limits(cx));
     let reply = &mut *cx.reply;
-    let popped = cx.view.change::<List, _>(db, key, (&limits, false), |list| {
+    let dirty = cx.view.dirty();
+    let found = cx.view.change::<List, _>(db, key, (&limits, false), |list| {
         pop(list, end, count, reply);
     })?;
-    match (popped, count) {
+    cx.notify_since(dirty, class::LIST, popped(end), key);
+    match (found, count) {
         (Some(()), _) => {}
         (None, None) => cx.reply.null(),
         (None, Some(_)) => cx.reply.null_array(),

@@ -5,7 +5,7 @@
 
 use std::num::NonZeroUsize;
 
-use pannier_store::{End, List, ListRef, Piece};
+use pannier_store::{End, List, ListRef, Piece, class};
 
 use super::keys::{KeySpec, access};
 use super::list::{limits, position, range};
@@ -98,10 +98,12 @@ fn linsert(cx: &mut Context<'_>) -> Result<Done, Error> {
     }
     let (db, key, limits) = (cx.db(), cx.key(1), limits(cx));
     let (pivot, element) = (cx.arg(3), cx.arg(4));
+    let dirty = cx.view.dirty();
     let len = cx.view.change::<List, _>(db, key, (&limits, false), |list| {
         let inserted = list.insert(pivot, element, after);
         if inserted { list.as_ref().len() as i64 } else { -1 }
     })?;
+    cx.notify_since(dirty, class::LIST, "linsert", key);
     cx.int(len.unwrap_or(0))
 }
 
@@ -115,7 +117,10 @@ fn lset(cx: &mut Context<'_>) -> Result<Done, Error> {
     match set.transpose()? {
         None => Err(Error::NO_SUCH_KEY),
         Some(false) => Err(Error::new("ERR index out of range")),
-        Some(true) => cx.ok(),
+        Some(true) => {
+            cx.notify(class::LIST, "lset", key);
+            cx.ok()
+        }
     }
 }
 
@@ -126,20 +131,25 @@ fn lrem(cx: &mut Context<'_>) -> Result<Done, Error> {
     let most =
         NonZeroUsize::new(count.unsigned_abs() as usize).map_or(usize::MAX, NonZeroUsize::get);
     let element = cx.arg(3);
+    let dirty = cx.view.dirty();
     let removed = cx
         .view
         .change::<List, _>(db, key, (&limits, false), |list| list.remove(element, most, from))?;
+    cx.notify_since(dirty, class::LIST, "lrem", key);
     cx.int(removed.unwrap_or(0) as i64)
 }
 
 fn ltrim(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (start, stop) = (cx.integer(2)?, cx.integer(3)?);
     let (db, key, limits) = (cx.db(), cx.key(1), limits(cx));
-    cx.view.change::<List, _>(db, key, (&limits, false), |list| {
+    let trimmed = cx.view.change::<List, _>(db, key, (&limits, false), |list| {
         let len = list.as_ref().len();
         let (from, count) = range(start, stop, len);
         list.trim(from, len - from - count);
     })?;
+    if trimmed.is_some() {
+        cx.notify_change(class::LIST, "ltrim", key);
+    }
     cx.ok()
 }
 

@@ -3,11 +3,11 @@
 //! All keys are open while the handler runs, so an element is at any time in exactly one list.
 //! Transcripts: `tests/transcripts/list`.
 
-use pannier_store::{End, List};
+use pannier_store::{End, List, class};
 use smallvec::SmallVec;
 
 use super::keys::{KeySpec, access};
-use super::list::{limits, pop, reply_piece};
+use super::list::{limits, pop, popped, pushed, reply_piece};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use crate::args::{Options, integer, is};
 use crate::error::Error;
@@ -101,12 +101,16 @@ fn move_element(cx: &mut Context<'_>, from: End, to: End) -> Result<Done, Error>
     reply_piece(cx.reply, piece);
     if source.bytes == target.bytes {
         cx.view.change::<List, _>(db, source, (&limits, false), |list| list.rotate(from, to))?;
+        cx.notify(class::LIST, pushed(to), target);
+        cx.notify(class::LIST, popped(from), source);
         return Ok(Done::Replied);
     }
     let mut digits = itoa::Buffer::new();
     let element: SmallVec<[u8; 64]> = piece.as_bytes(&mut digits).into();
     cx.view.change::<List, _>(db, target, (&limits, true), |list| list.push_moved(to, &element))?;
+    cx.notify(class::LIST, pushed(to), target);
     cx.view.change::<List, _>(db, source, (&limits, false), |list| list.drop(from, 1))?;
+    cx.notify_change(class::LIST, popped(from), source);
     Ok(Done::Replied)
 }
 
@@ -130,12 +134,13 @@ fn lmpop(cx: &mut Context<'_>) -> Result<Done, Error> {
     for at in 2..at {
         let key = cx.key(at);
         let reply = &mut *cx.reply;
-        let popped = cx.view.change::<List, _>(db, key, (&limits, false), |list| {
+        let found = cx.view.change::<List, _>(db, key, (&limits, false), |list| {
             reply.array(2);
             reply.bulk(key.bytes);
             pop(list, end, Some(count.unwrap_or(1)), reply);
         })?;
-        if popped.is_some() {
+        if found.is_some() {
+            cx.notify_change(class::LIST, popped(end), key);
             return Ok(Done::Replied);
         }
     }

@@ -3,7 +3,7 @@
 //! All keys are open while the handler runs, so each of these is atomic against every other
 //! client. Transcripts: `tests/transcripts/string`.
 
-use pannier_store::Deadline;
+use pannier_store::{Deadline, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags, reply_string};
@@ -101,10 +101,18 @@ fn store(cx: &mut Context<'_>, first: usize, n: usize, deadline: Deadline) {
     for at in (0..n).map(|i| first + 2 * i) {
         let key = cx.key(at);
         if past {
+            // Stored and gone at once.
             cx.view.remove(db, key);
+            cx.notify(class::STRING, "set", key);
+            cx.notify(class::GENERIC, "expire", key);
+            cx.notify(class::EXPIRED, "expired", key);
         } else {
             let value = cx.value(at + 1);
             cx.view.set(db, key, value, deadline);
+            cx.notify(class::STRING, "set", key);
+            if matches!(deadline, Deadline::At(_)) {
+                cx.notify(class::GENERIC, "expire", key);
+            }
         }
     }
 }

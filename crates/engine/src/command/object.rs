@@ -106,7 +106,7 @@ const OBJECT_REFCOUNT: Command = Command {
 /// The live entry of the key, or a nil reply.
 fn look<'c>(cx: &'c mut Context<'_>) -> Option<Found<'c>> {
     let (db, key) = (cx.db(), cx.key(2));
-    cx.view.look(db, key)
+    cx.view.inspect(db, key)
 }
 
 fn object_encoding(cx: &mut Context<'_>) -> Result<Done, Error> {

@@ -283,6 +283,9 @@ fn confirm(
 }
 
 fn publish(cx: &mut Context<'_>) -> Result<Done, Error> {
+    // Inside EXEC: what has happened to keys is told before.
+    cx.view.hand_over();
+    cx.engine.deliver();
     let limits = &cx.config.client_output_buffer_limit;
     let receivers = cx.engine.pubsub.publish(cx.arg(1), cx.arg(2), limits);
     cx.int(receivers as i64)

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use pannier_resp::{Args, Reply, SHARED_MIN};
-use pannier_store::{CompressedStr, Key, NewValue, Now, Piece, Str, View};
+use pannier_store::{Classes, CompressedStr, Key, NewValue, Now, Piece, Str, View, class};
 use smallvec::SmallVec;
 
 use super::keys::{Access, Begin, KeySpec, access};
@@ -480,6 +480,37 @@ impl<'a> Context<'a> {
     /// Whether the argument at a position is this word, in any case.
     pub fn is(&self, at: usize, word: &str) -> bool {
         self.args.get(at).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// Records an event of a key, if somebody wants to be told.
+    #[inline]
+    pub fn notify(&mut self, class: Classes, event: &'static str, key: Key<'_>) {
+        if self.view.wants(class) {
+            self.view.note(class, event, self.session.database, key);
+        }
+    }
+
+    /// Records a change of a collection, and that its key is gone when it is empty now.
+    pub fn notify_change(&mut self, class: Classes, event: &'static str, key: Key<'_>) {
+        self.notify(class, event, key);
+        if self.view.emptied() {
+            self.notify(class::GENERIC, "del", key);
+        }
+    }
+
+    /// Tells of a key that is not there, for a command that changes what it reads.
+    pub fn tell_miss(&mut self, key: Key<'_>) {
+        let db = self.session.database;
+        if self.view.wants(class::MISS) && !self.view.contains(db, key) {
+            self.view.note(class::MISS, "keymiss", db, key);
+        }
+    }
+
+    /// The same if something has changed since the view counted `dirty` changes.
+    pub fn notify_since(&mut self, dirty: u64, class: Classes, event: &'static str, key: Key<'_>) {
+        if self.view.dirty() > dirty {
+            self.notify_change(class, event, key);
+        }
     }
 
     /// Replies OK.

@@ -6,7 +6,7 @@
 //! sets at once in `set_algebra`. Transcripts: `tests/transcripts/set`.
 
 use pannier_resp::Reply;
-use pannier_store::{Piece, Set};
+use pannier_store::{Piece, Set, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -151,10 +151,12 @@ const SSCAN: Command = Command {
 
 fn sadd(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, args, limits) = (cx.db(), cx.key(1), cx.args, cx.config.limits());
+    let dirty = cx.view.dirty();
     let added = cx.view.change::<Set, _>(db, key, (&limits, true), |set| {
         set.prepare(args.get(2), args.len() - 2);
         (2..args.len()).filter(|at| set.add(args.get(*at))).count()
     })?;
+    cx.notify_since(dirty, class::SET, "sadd", key);
     cx.int(added.unwrap_or(0) as i64)
 }
 
@@ -207,20 +209,25 @@ fn smove(cx: &mut Context<'_>) -> Result<Done, Error> {
         return cx.int(i64::from(held));
     }
     cx.view.change::<Set, _>(db, source, (&limits, false), |set| set.remove(member))?;
+    cx.notify_change(class::SET, "srem", source);
+    let dirty = cx.view.dirty();
     cx.view.change::<Set, _>(db, destination, (&limits, true), |set| {
         if set.as_ref().is_empty() {
             set.prepare(member, 1);
         }
         set.add(member)
     })?;
+    cx.notify_since(dirty, class::SET, "sadd", destination);
     cx.int(1)
 }
 
 fn srem(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, args, limits) = (cx.db(), cx.key(1), cx.args, cx.config.limits());
+    let dirty = cx.view.dirty();
     let removed = cx.view.change::<Set, _>(db, key, (&limits, false), |set| {
         (2..args.len()).filter(|at| set.remove(args.get(*at))).count()
     })?;
+    cx.notify_since(dirty, class::SET, "srem", key);
     cx.int(removed.unwrap_or(0) as i64)
 }
 

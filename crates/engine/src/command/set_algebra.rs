@@ -9,7 +9,7 @@
 use std::ops::ControlFlow;
 
 use pannier_resp::parse_i64;
-use pannier_store::{Difference, Key, Set, SetMut, SetRef, View, intersection, union};
+use pannier_store::{Difference, Key, Set, SetMut, SetRef, View, class, intersection, union};
 use smallvec::SmallVec;
 
 use super::keys::{Begin, Find, KeySpec, access};
@@ -306,10 +306,14 @@ fn store(
         })
     });
     match made {
-        Some(made) => cx.view.put(db, destination, made),
-        None => {
-            cx.view.remove(db, destination);
+        Some(made) => {
+            cx.view.put(db, destination, made);
+            cx.notify(class::SET, cx.command.name, destination);
         }
+        None if cx.view.remove(db, destination) => {
+            cx.notify(class::GENERIC, "del", destination);
+        }
+        None => {}
     }
     cx.int(len as i64)
 }

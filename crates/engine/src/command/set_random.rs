@@ -4,7 +4,7 @@
 //! replayed server chooses the same. Transcripts: `tests/transcripts/set`.
 
 use pannier_resp::parse_i64;
-use pannier_store::Set;
+use pannier_store::{Set, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -57,11 +57,13 @@ fn spop(cx: &mut Context<'_>) -> Result<Done, Error> {
     }
     let mut rng = cx.view.rng(key);
     let reply = &mut *cx.reply;
+    let dirty = cx.view.dirty();
     let popped = cx.view.change::<Set, _>(db, key, (&limits, false), |set| {
         set.pop(&mut rng, |member| reply_member(reply, member));
     })?;
+    cx.notify_since(dirty, class::SET, "spop", key);
     if popped.is_none() {
-        reply.null();
+        cx.reply.null();
     }
     Ok(Done::Replied)
 }
@@ -80,9 +82,11 @@ fn spop_some(cx: &mut Context<'_>) -> Result<Done, Error> {
     if count == 0 {
         return Ok(Done::Replied);
     }
+    let dirty = cx.view.dirty();
     cx.view.change::<Set, _>(db, key, (&limits, false), |set| {
         set.pop_some(count, &mut rng, |member| reply_member(reply, member));
     })?;
+    cx.notify_since(dirty, class::SET, "spop", key);
     Ok(Done::Replied)
 }
 

@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use pannier_resp::{Args, parse_f64};
-use pannier_store::{End, Hash, Key, Kind, List, Piece, Set, SortedSet, StrBuffer};
+use pannier_store::{End, Hash, Key, Kind, List, Piece, Set, SortedSet, StrBuffer, class};
 use smallvec::SmallVec;
 
 use super::keys::{KeySpec, access};
@@ -375,10 +375,14 @@ fn store(
         }
     });
     match made {
-        Some(made) => cx.view.put(db, destination, made),
-        None => {
-            cx.view.remove(db, destination);
+        Some(made) => {
+            cx.view.put(db, destination, made);
+            cx.notify(class::LIST, "sortstore", destination);
         }
+        None if cx.view.remove(db, destination) => {
+            cx.notify(class::GENERIC, "del", destination);
+        }
+        None => {}
     }
     cx.int(texts.len() as i64)
 }

@@ -6,7 +6,7 @@
 //! sets in `sorted_set_algebra`. Transcripts: `tests/transcripts/sorted-set`.
 
 use pannier_resp::{Protocol, Reply, format_f64, parse_f64};
-use pannier_store::{Piece, SortedSet, SortedSetRef};
+use pannier_store::{Piece, SortedSet, SortedSetRef, class};
 use smallvec::SmallVec;
 
 use super::keys::{KeySpec, access};
@@ -214,6 +214,7 @@ fn add(cx: &mut Context<'_>, how: How, first: usize) -> Result<Done, Error> {
     }
     let (db, key, limits) = (cx.db(), cx.key(1), cx.config.limits());
     let (mut added, mut changed, mut last, mut nan) = (0, 0, None, false);
+    let dirty = cx.view.dirty();
     cx.view.change::<SortedSet, _>(db, key, (&limits, !how.xx), |set| {
         set.expect(scores.len(), longest);
         for (pair, score) in scores.iter().enumerate() {
@@ -228,6 +229,7 @@ fn add(cx: &mut Context<'_>, how: How, first: usize) -> Result<Done, Error> {
             });
         }
     })?;
+    cx.notify_since(dirty, class::SORTED_SET, if how.incr { "zincr" } else { "zadd" }, key);
     if nan {
         return Err(Error::new("ERR resulting score is not a number (NaN)"));
     }
@@ -241,9 +243,11 @@ fn add(cx: &mut Context<'_>, how: How, first: usize) -> Result<Done, Error> {
 
 fn zrem(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, limits, args) = (cx.db(), cx.key(1), cx.config.limits(), cx.args);
+    let dirty = cx.view.dirty();
     let removed = cx.view.change::<SortedSet, _>(db, key, (&limits, false), |set| {
         (2..args.len()).filter(|at| set.remove(args.get(*at)).is_some()).count()
     })?;
+    cx.notify_since(dirty, class::SORTED_SET, "zrem", key);
     cx.int(removed.unwrap_or(0) as i64)
 }
 

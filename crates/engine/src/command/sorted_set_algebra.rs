@@ -14,7 +14,7 @@ use std::collections::hash_map::Entry;
 
 use pannier_resp::{parse_f64, parse_i64};
 use pannier_store::{
-    Found, Key, Kind, Piece, Set, SetRef, SortedSet, SortedSetRef, View, WrongType,
+    Found, Key, Kind, Piece, Set, SetRef, SortedSet, SortedSetRef, View, WrongType, class,
 };
 use smallvec::SmallVec;
 
@@ -472,10 +472,14 @@ fn store(cx: &mut Context<'_>, operation: Operation) -> Result<Done, Error> {
         }
     });
     match made {
-        Some(made) => cx.view.put(db, destination, made),
-        None => {
-            cx.view.remove(db, destination);
+        Some(made) => {
+            cx.view.put(db, destination, made);
+            cx.notify(class::SORTED_SET, cx.command.name, destination);
         }
+        None if cx.view.remove(db, destination) => {
+            cx.notify(class::GENERIC, "del", destination);
+        }
+        None => {}
     }
     cx.int(len as i64)
 }

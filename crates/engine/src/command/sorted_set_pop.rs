@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use pannier_resp::{Protocol, parse_i64};
-use pannier_store::{Key, Piece, SortedSet};
+use pannier_store::{Key, Piece, SortedSet, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -187,6 +187,7 @@ pub(super) fn pop(
 ) -> Result<bool, Error> {
     let (db, limits) = (cx.db(), cx.config.limits());
     let reply = &mut *cx.reply;
+    let dirty = cx.view.dirty();
     let popped = cx.view.change::<SortedSet, _>(db, key, (&limits, false), |set| {
         let len = set.as_ref().len();
         let count = count.min(len);
@@ -218,6 +219,8 @@ pub(super) fn pop(
             set.remove_range(highest, |_, _| {});
         }
     })?;
+    let event = if end == End::Min { "zpopmin" } else { "zpopmax" };
+    cx.notify_since(dirty, class::SORTED_SET, event, key);
     Ok(popped.is_some())
 }
 

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use pannier_resp::parse_f64;
-use pannier_store::{BytesEnd, ScoreRange, SortedSet, SortedSetRef};
+use pannier_store::{BytesEnd, ScoreRange, SortedSet, SortedSetRef, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -306,10 +306,14 @@ fn zrangestore(cx: &mut Context<'_>) -> Result<Done, Error> {
         })
     });
     match made {
-        Some(made) => cx.view.put(db, destination, made),
-        None => {
-            cx.view.remove(db, destination);
+        Some(made) => {
+            cx.view.put(db, destination, made);
+            cx.notify(class::SORTED_SET, "zrangestore", destination);
         }
+        None if cx.view.remove(db, destination) => {
+            cx.notify(class::GENERIC, "del", destination);
+        }
+        None => {}
     }
     cx.int(len as i64)
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use pannier_store::{SortedSet, SortedSetRef};
+use pannier_store::{SortedSet, SortedSetRef, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -201,11 +201,13 @@ fn remove(
     ranks: impl FnOnce(SortedSetRef<'_>) -> Range<usize>,
 ) -> Result<Done, Error> {
     let (db, key, limits) = (cx.db(), cx.key(1), cx.config.limits());
+    let dirty = cx.view.dirty();
     let removed = cx.view.change::<SortedSet, _>(db, key, (&limits, false), |set| {
         let ranks = ranks(set.as_ref());
         let count = ranks.len();
         set.remove_range(ranks, |_, _| {});
         count
     })?;
+    cx.notify_since(dirty, class::SORTED_SET, cx.command.name, key);
     cx.int(removed.unwrap_or(0) as i64)
 }

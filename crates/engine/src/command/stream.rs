@@ -5,7 +5,7 @@
 //! Neighbours: `stream_read` for XREAD and XREADGROUP, `stream_group` and `stream_claim` for
 //! consumer groups, `stream_info`, `stream_delete`. Transcripts: `tests/transcripts/stream`.
 
-use pannier_store::{NewId, Refused, Stream, StreamId};
+use pannier_store::{NewId, Refused, Stream, StreamId, class};
 use smallvec::SmallVec;
 
 use super::keys::{KeySpec, access};
@@ -152,13 +152,20 @@ fn xadd(cx: &mut Context<'_>) -> Result<Done, Error> {
     let pairs: SmallVec<[&[u8]; 16]> = (fields..cx.args.len()).map(|at| cx.args.get(at)).collect();
     let limits = cx.config.limits();
     let (db, key) = (cx.db(), cx.key(1));
+    let mut trimmed = 0;
     let added = cx.view.change::<Stream, _>(db, key, (&limits, !options.no_create), |stream| {
         let added = stream.append(id, &pairs);
         if let (Ok(_), Some(trim)) = (added, options.trim) {
-            stream.trim(trim);
+            trimmed = stream.trim(trim);
         }
         added
     })?;
+    if matches!(added, Some(Ok(_))) {
+        cx.notify(class::STREAM, "xadd", key);
+    }
+    if trimmed > 0 {
+        cx.notify(class::STREAM, "xtrim", key);
+    }
     match added {
         None => cx.reply.null(),
         Some(Ok(id)) => reply_id(cx.reply, id),
@@ -223,10 +230,12 @@ fn xdel(cx: &mut Context<'_>) -> Result<Done, Error> {
     let limits = cx.config.limits();
     // A missing key and a wrong type come before ids that cannot be read.
     let ids = ids(cx, 2);
+    let dirty = cx.view.dirty();
     let deleted = cx.view.change::<Stream, _>(db, key, (&limits, false), |stream| {
         let ids = ids.as_deref().unwrap_or_default();
         ids.iter().filter(|id| stream.delete(**id)).count()
     })?;
+    cx.notify_since(dirty, class::STREAM, "xdel", key);
     match deleted {
         None => cx.int(0),
         Some(deleted) => ids.and_then(|_| cx.int(deleted as i64)),
@@ -242,11 +251,13 @@ fn xtrim(cx: &mut Context<'_>) -> Result<Done, Error> {
     let options = options(cx.args, false, cx.config)?;
     let (db, key) = (cx.db(), cx.key(1));
     let limits = cx.config.limits();
+    let dirty = cx.view.dirty();
     let trimmed = cx.view.change::<Stream, _>(db, key, (&limits, false), |stream| {
         let trimmed = options.trim.map_or(0, |trim| stream.trim(trim));
         stream.count(trimmed);
         trimmed
     })?;
+    cx.notify_since(dirty, class::STREAM, "xtrim", key);
     cx.int(trimmed.unwrap_or(0) as i64)
 }
 
@@ -298,5 +309,6 @@ fn xsetid(cx: &mut Context<'_>) -> Result<Done, Error> {
         Ok(())
     })?;
     set.ok_or(Error::NO_SUCH_KEY)??;
+    cx.notify(class::STREAM, "xsetid", key);
     cx.ok()
 }

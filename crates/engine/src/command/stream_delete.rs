@@ -6,7 +6,7 @@
 //! deleted, -1 not there (for XACKDEL: not pending), 2 still wanted.
 //! Transcripts: `tests/transcripts/stream`.
 
-use pannier_store::{Stream, StreamId, StreamMut};
+use pannier_store::{Stream, StreamId, StreamMut, class};
 use smallvec::SmallVec;
 
 use super::keys::{KeySpec, access};
@@ -113,11 +113,14 @@ impl Doomed {
         let limits = cx.config.limits();
         let reply = &mut *cx.reply;
         reply.array(self.ids.len());
+        let dirty = cx.view.dirty();
         let found = cx.view.change::<Stream, _>(db, key, (&limits, false), |stream| {
             for id in &self.ids {
                 reply.integer(work(stream, *id));
             }
         })?;
+        cx.notify_since(dirty, class::STREAM, "xdel", key);
+        let reply = &mut *cx.reply;
         if found.is_none() {
             self.ids.iter().for_each(|_| reply.integer(NOT_THERE));
         }

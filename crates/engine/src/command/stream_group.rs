@@ -5,7 +5,7 @@
 //! Neighbours: `stream_read` delivers, `stream_pending` lists and claims, `stream_info` shows.
 //! Transcripts: `tests/transcripts/stream`.
 
-use pannier_store::{Group as Readers, Stream, StreamData, StreamId};
+use pannier_store::{Group as Readers, Stream, StreamData, StreamId, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
@@ -142,6 +142,9 @@ const XACK: Command = Command {
     ..Command::DEFAULT
 };
 
+/// The event of a consumer that a command has created.
+pub(super) const CONSUMER_CREATED: &str = "xgroup-createconsumer";
+
 /// The options of CREATE and SETID.
 #[derive(Default)]
 struct Options {
@@ -210,7 +213,10 @@ fn xgroup_create(cx: &mut Context<'_>) -> Result<Done, Error> {
             stream.create_group(name, Readers::new(id, options.read))
         })?;
     match created {
-        Some(true) => cx.ok(),
+        Some(true) => {
+            cx.notify(class::STREAM, "xgroup-create", key);
+            cx.ok()
+        }
         _ => Err(Error::new("BUSYGROUP Consumer Group name already exists")),
     }
 }
@@ -226,6 +232,8 @@ fn xgroup_setid(cx: &mut Context<'_>) -> Result<Done, Error> {
         (group.last, group.read) = (id, options.read);
         ((), 1)
     })?;
+    let key = cx.key(2);
+    cx.notify(class::STREAM, "xgroup-setid", key);
     cx.ok()
 }
 
@@ -236,6 +244,9 @@ fn xgroup_destroy(cx: &mut Context<'_>) -> Result<Done, Error> {
     let destroyed = cx
         .view
         .change::<Stream, _>(db, key, (&limits, false), |stream| stream.destroy_group(name))?;
+    if destroyed == Some(true) {
+        cx.notify(class::STREAM, "xgroup-destroy", key);
+    }
     cx.int(i64::from(destroyed == Some(true)))
 }
 
@@ -246,16 +257,23 @@ fn xgroup_createconsumer(cx: &mut Context<'_>) -> Result<Done, Error> {
         let (_, created) = group.add_consumer(name, now_ms);
         (created, u64::from(created))
     })?;
+    if created == Some(true) {
+        let key = cx.key(2);
+        cx.notify(class::STREAM, CONSUMER_CREATED, key);
+    }
     cx.int(i64::from(created == Some(true)))
 }
 
 fn xgroup_delconsumer(cx: &mut Context<'_>) -> Result<Done, Error> {
     look(cx, true)?;
     let name = cx.arg(4);
+    let dirty = cx.view.dirty();
     let pending = change(cx, |group| {
         let pending = group.remove_consumer(name);
         (pending.unwrap_or(0), u64::from(pending.is_some()))
     })?;
+    let key = cx.key(2);
+    cx.notify_since(dirty, class::STREAM, "xgroup-delconsumer", key);
     cx.int(pending.unwrap_or(0) as i64)
 }
 
@@ -292,6 +310,7 @@ fn xack(cx: &mut Context<'_>) -> Result<Done, Error> {
     let limits = cx.config.limits();
     // A missing key or group comes before ids that cannot be read.
     let ids = ids(cx, 3);
+    cx.tell_miss(key);
     let acknowledged = cx.view.change::<Stream, _>(db, key, (&limits, false), |stream| {
         stream.group(name, |_, group| {
             let ids = ids.as_deref().unwrap_or_default();

@@ -6,12 +6,13 @@
 //! Neighbours: `stream_group` acknowledges. Transcripts: `tests/transcripts/stream`.
 
 use pannier_resp::Reply;
-use pannier_store::{ConsumerId, Group as Readers, Log, Stream, StreamId};
+use pannier_store::{ConsumerId, Group as Readers, Log, Stream, StreamId, class};
 use smallvec::SmallVec;
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use super::stream_args::{exact_id, interval_end, interval_start, no_group, reply_entry, reply_id};
+use super::stream_group::CONSUMER_CREATED;
 use crate::args::{integer, is};
 use crate::error::{Error, quoted};
 
@@ -237,13 +238,21 @@ fn xclaim(cx: &mut Context<'_>) -> Result<Done, Error> {
     let limits = cx.config.limits();
     // A missing group comes before options that cannot be read.
     let claim = Claim::read(cx);
+    cx.tell_miss(key);
     let reply = &mut *cx.reply;
+    let mut created = false;
     let claimed = cx.view.change::<Stream, _>(db, key, (&limits, false), |stream| {
         stream.group(name, |log, group| match &claim {
-            Ok(claim) => ((), claim_ids(log, group, claim, (consumer, now_ms), reply)),
+            Ok(claim) => {
+                created = group.consumer(consumer).is_none();
+                ((), claim_ids(log, group, claim, (consumer, now_ms), reply))
+            }
             Err(_) => ((), 0),
         })
     })?;
+    if created {
+        cx.notify(class::STREAM, CONSUMER_CREATED, key);
+    }
     claimed.flatten().ok_or_else(|| no_group(key.bytes, name, ""))?;
     claim.map(|_| Done::Replied)
 }
@@ -322,10 +331,13 @@ fn xautoclaim(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, name, consumer) = (cx.db(), cx.key(1), cx.arg(2), cx.arg(3));
     let now_ms = cx.now.unix_ms();
     let limits = cx.config.limits();
+    cx.tell_miss(key);
     let reply = &mut *cx.reply;
+    let mut is_new = false;
     let claimed = cx.view.change::<Stream, _>(db, key, (&limits, false), |stream| {
         stream.group(name, |log, group| {
             let (consumer, created) = group.add_consumer(consumer, now_ms);
+            is_new = created;
             let walk = Walk::over(log, group, (from, count), (idle_ms, now_ms));
             let changes = walk.claimed.len() + walk.gone.len() + usize::from(created);
             walk.give(group, consumer, now_ms, just_id);
@@ -333,6 +345,9 @@ fn xautoclaim(cx: &mut Context<'_>) -> Result<Done, Error> {
             ((), changes as u64)
         })
     })?;
+    if is_new {
+        cx.notify(class::STREAM, CONSUMER_CREATED, key);
+    }
     claimed.flatten().ok_or_else(|| no_group(key.bytes, name, ""))?;
     Ok(Done::Replied)
 }

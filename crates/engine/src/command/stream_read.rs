@@ -8,12 +8,13 @@
 //! Neighbours: `stream_args` reads ids. Transcripts: `tests/transcripts/stream`.
 
 use pannier_resp::{Args, Protocol, Reply};
-use pannier_store::{Group as Readers, Log, Stream, StreamId};
+use pannier_store::{Group as Readers, Log, Stream, StreamId, class};
 use smallvec::SmallVec;
 
 use super::keys::{Begin, Find, KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use super::stream_args::{exact_id, no_group, reply_entry, reply_id, reply_range};
+use super::stream_group::CONSUMER_CREATED;
 use crate::args::{integer, is};
 use crate::error::Error;
 
@@ -235,8 +236,10 @@ fn xreadgroup(cx: &mut Context<'_>) -> Result<Done, Error> {
     for (at, id) in (wanted.keys..).zip(ids) {
         let key = cx.key(at);
         let reply = &mut *cx.reply;
+        let mut is_new = false;
         let read = |log: &Log, group: &mut Readers| {
             let (reader, created) = group.add_consumer(consumer, now_ms);
+            is_new = created;
             let mut reading = Reading { log, group, reader, now_ms, count: wanted.count };
             reading.seen();
             let serves = id.is_some() || log.last_entry().is_some_and(|l| l > reading.group.last);
@@ -252,6 +255,9 @@ fn xreadgroup(cx: &mut Context<'_>) -> Result<Done, Error> {
         cx.view.change::<Stream, _>(db, key, (&limits, false), |stream| {
             stream.group(group, read);
         })?;
+        if is_new {
+            cx.notify(class::STREAM, CONSUMER_CREATED, key);
+        }
     }
     served.end(cx, wanted.blocks)
 }

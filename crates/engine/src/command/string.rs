@@ -4,7 +4,7 @@
 //! SET without options, the commonest write, takes a path of its own past the option parser.
 //! Transcripts: `tests/transcripts/string`.
 
-use pannier_store::{Deadline, Key, Str, StrBuffer};
+use pannier_store::{Deadline, Key, Str, StrBuffer, class};
 
 use super::keys::{KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags, reply_string};
@@ -224,6 +224,7 @@ fn set(cx: &mut Context<'_>) -> Result<Done, Error> {
     if cx.args.len() == 3 {
         let (db, key, value) = (cx.db(), cx.key(1), cx.value(2));
         cx.view.set(db, key, value, Deadline::Clear);
+        cx.notify(class::STRING, "set", key);
         return cx.ok();
     }
     let options = SetOptions::parse(cx)?;
@@ -265,10 +266,16 @@ fn set(cx: &mut Context<'_>) -> Result<Done, Error> {
 fn store(cx: &mut Context<'_>, key: Key<'_>, deadline: Deadline, at: usize) {
     let db = cx.db();
     if matches!(deadline, Deadline::At(at) if at <= cx.now.unix_ms()) {
-        cx.view.expire(db, key);
+        if cx.view.expire(db, key) {
+            cx.notify(class::EXPIRED, "expired", key);
+        }
     } else {
         let value = cx.value(at);
         cx.view.set(db, key, value, deadline);
+        cx.notify(class::STRING, "set", key);
+        if matches!(deadline, Deadline::At(_)) {
+            cx.notify(class::GENERIC, "expire", key);
+        }
     }
 }
 
@@ -297,6 +304,7 @@ fn setnx(cx: &mut Context<'_>) -> Result<Done, Error> {
         return cx.int(0);
     }
     cx.view.set(db, key, value, Deadline::Clear);
+    cx.notify(class::STRING, "set", key);
     cx.int(1)
 }
 
@@ -304,13 +312,16 @@ fn getset(cx: &mut Context<'_>) -> Result<Done, Error> {
     get(cx)?;
     let (db, key, value) = (cx.db(), cx.key(1), cx.value(2));
     cx.view.set(db, key, value, Deadline::Clear);
+    cx.notify(class::STRING, "set", key);
     Ok(Done::Replied)
 }
 
 fn getdel(cx: &mut Context<'_>) -> Result<Done, Error> {
     get(cx)?;
     let (db, key) = (cx.db(), cx.key(1));
-    cx.view.remove(db, key);
+    if cx.view.remove(db, key) {
+        cx.notify(class::GENERIC, "del", key);
+    }
     Ok(Done::Replied)
 }
 
@@ -339,13 +350,18 @@ fn getex(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, now_ms) = (cx.db(), cx.key(1), cx.now.unix_ms());
     match deadline {
         Some(Some(at)) if at <= now_ms => {
-            cx.view.expire(db, key);
+            if cx.view.expire(db, key) {
+                cx.notify(class::EXPIRED, "expired", key);
+            }
         }
         Some(Some(at)) => {
-            cx.view.set_deadline(db, key, Some(at));
+            if cx.view.set_deadline(db, key, Some(at)) {
+                cx.notify(class::GENERIC, "expire", key);
+            }
         }
         Some(None) if cx.view.peek(db, key).is_some_and(|found| found.deadline().is_some()) => {
             cx.view.set_deadline(db, key, None);
+            cx.notify(class::GENERIC, "persist", key);
         }
         None | Some(None) => {}
     }
@@ -359,5 +375,6 @@ fn delifeq(cx: &mut Context<'_>) -> Result<Done, Error> {
         return cx.int(0);
     }
     cx.view.remove(db, key);
+    cx.notify(class::GENERIC, "del", key);
     cx.int(1)
 }

@@ -4,7 +4,7 @@
 //! string piece by piece costs amortised constant time a byte. No string may exceed
 //! `proto-max-bulk-len`. Transcripts: `tests/transcripts/string`.
 
-use pannier_store::{Deadline, NewValue, StrBuffer};
+use pannier_store::{Deadline, NewValue, StrBuffer, class};
 
 use super::bitmap;
 use super::keys::{KeySpec, access};
@@ -93,6 +93,7 @@ fn append(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (db, key, tail) = (cx.db(), cx.key(1), cx.arg(2));
     let Some(mut edit) = cx.view.edit(db, key)? else {
         cx.view.set(db, key, NewValue::of(tail), Deadline::Clear);
+        cx.notify(class::STRING, "append", key);
         return cx.int(tail.len() as i64);
     };
     let old = edit.string().len();
@@ -100,6 +101,7 @@ fn append(cx: &mut Context<'_>) -> Result<Done, Error> {
     check_len(len as u64, cx.config.proto_max_bulk_len as u64)?;
     edit.bytes(len, |bytes| bytes[old..].copy_from_slice(tail));
     drop(edit);
+    cx.notify(class::STRING, "append", key);
     cx.int(len as i64)
 }
 
@@ -157,6 +159,7 @@ fn setrange(cx: &mut Context<'_>) -> Result<Done, Error> {
         let mut bytes = vec![0; end as usize];
         bytes[offset..].copy_from_slice(patch);
         bitmap::store(&mut cx.view, db, key, bytes);
+        cx.notify(class::STRING, "setrange", key);
         return cx.int(end as i64);
     };
     let len = edit.string().len();
@@ -168,5 +171,6 @@ fn setrange(cx: &mut Context<'_>) -> Result<Done, Error> {
     let end = end as usize;
     edit.bytes(end, |bytes| bytes[offset..end].copy_from_slice(patch));
     drop(edit);
+    cx.notify(class::STRING, "setrange", key);
     cx.int(len.max(end) as i64)
 }

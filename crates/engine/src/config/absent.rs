@@ -180,9 +180,6 @@ absent! {
     "modules" {
         "enable-module-command" = "no", Kind::Choice(&["no", "yes", "local"]), immutable;
     }
-    "keyspace events" {
-        "notify-keyspace-events" = "", Kind::Events, live;
-    }
     "client tracking" {
         "tracking-table-max-keys" = "1000000", COUNT, live;
     }

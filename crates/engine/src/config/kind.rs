@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::value::{OutputLimit, OutputLimits, Typed};
+use super::value::{Events, OutputLimit, OutputLimits, Typed};
 
 /// What a parameter accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,8 +144,10 @@ impl Kind {
             Self::Version if !is_version(word) => {
                 Err("argument must be a version of three numbers such as 7.4.0".into())
             }
-            Self::Events if !word.bytes().all(|byte| EVENT_CLASSES.contains(&byte)) => {
-                Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into())
+            Self::Events => {
+                let events = Events::read(word);
+                let wrong = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+                Ok(events.ok_or(wrong)?.text())
             }
             _ => Ok(word.to_owned()),
         }
@@ -361,7 +363,6 @@ fn is_version(word: &str) -> bool {
 }
 
 const WRONG_NUMBER: Refusal = Cow::Borrowed("wrong number of arguments");
-const EVENT_CLASSES: &[u8] = b"Ag$lshzxeKEtmdn";
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,8 @@ use pannier_store::Policy;
 
 use super::kind::{COUNT, INT, Kind, PORT, SIZE};
 use super::value::{
-    ALLOWED, Allowed, ClientMemory, LOG_LEVELS, LogLevel, Mode, OutputLimits, POLICIES, Typed,
+    ALLOWED, Allowed, ClientMemory, Events, LOG_LEVELS, LogLevel, Mode, OutputLimits, POLICIES,
+    Typed,
 };
 
 /// One parameter.
@@ -196,6 +197,10 @@ parameters! {
         "client-output-buffer-limit", Kind::OutputLimits, live;
     /// The version of Redis that INFO and HELLO report, by which clients choose what they use.
     compat_redis_version: String = "7.4.0", "compat-redis-version", Kind::Version, live;
+
+    /// Which events of keys are published, and where: `K` by key, `E` by event, and the letters of
+    /// their classes.
+    notify_keyspace_events: Events = "", "notify-keyspace-events", Kind::Events, live;
 
     // Logs and statistics.
 

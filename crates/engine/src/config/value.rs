@@ -7,7 +7,7 @@
 //!
 //! Rule: for every type `read(x.text()) == x`. Tests of it are at the end of `table`.
 
-use pannier_store::Policy;
+use pannier_store::{Classes, Policy, class};
 
 /// A type that a parameter can have.
 pub(super) trait Typed: Sized {
@@ -111,6 +111,58 @@ impl OutputLimits {
             "pubsub" => Some(&mut self.pubsub),
             _ => None,
         }
+    }
+}
+
+/// `notify-keyspace-events`: classes of events, and where they go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Events(pub(crate) Classes);
+
+/// The letters, in the order in which CONFIG GET prints them.
+const EVENT_LETTERS: [(char, Classes); 14] = [
+    ('g', class::GENERIC),
+    ('$', class::STRING),
+    ('l', class::LIST),
+    ('s', class::SET),
+    ('h', class::HASH),
+    ('z', class::SORTED_SET),
+    ('x', class::EXPIRED),
+    ('e', class::EVICTED),
+    ('t', class::STREAM),
+    ('d', class::MODULE),
+    ('n', class::NEW),
+    ('K', class::KEYSPACE),
+    ('E', class::KEYEVENT),
+    ('m', class::MISS),
+];
+
+/// What the letter A stands for.
+const EVENTS_OF_A: Classes = class::GENERIC
+    | class::STRING
+    | class::LIST
+    | class::SET
+    | class::HASH
+    | class::SORTED_SET
+    | class::EXPIRED
+    | class::EVICTED
+    | class::STREAM
+    | class::MODULE;
+
+impl Typed for Events {
+    fn read(text: &str) -> Option<Self> {
+        let mut classes = text.chars().map(|letter| {
+            let known = EVENT_LETTERS.iter().find(|(known, _)| *known == letter);
+            if letter == 'A' { Some(EVENTS_OF_A) } else { known.map(|(_, class)| *class) }
+        });
+        classes.try_fold(0, |all, class| Some(all | class?)).map(Self)
+    }
+
+    fn text(&self) -> String {
+        let all = self.0 & EVENTS_OF_A == EVENTS_OF_A;
+        let rest = if all { self.0 & !EVENTS_OF_A } else { self.0 };
+        let letters = EVENT_LETTERS.iter().filter(|(_, class)| rest & class != 0);
+        let head = all.then_some('A').into_iter();
+        head.chain(letters.map(|(letter, _)| *letter)).collect()
     }
 }
 

@@ -190,6 +190,7 @@ fn execute(
     }
     let (dirty, sooner) = (cx.view.dirty(), cx.view.sooner());
     drop(cx);
+    engine.deliver();
     let ran = Ran { ids: &group.ids[..done], failures, dirty, sooner };
     settle::settle_group(engine, config, session, ran, watch.elapsed_us(engine), now);
     done

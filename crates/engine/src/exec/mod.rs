@@ -216,6 +216,7 @@ fn perform(
     }
     let failed = outcome.is_err();
     let ran = settle::Executed { id: found.id, args, failed, dirty, sooner, started };
+    engine.deliver();
     // CONFIG SET is measured by the thresholds that it has set.
     let config = changed.as_deref().unwrap_or(config);
     settle::settle(engine, config, session, ran, (reply, mark), now);

@@ -23,6 +23,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) use self::pool::Pools;
 use self::pool::{Candidate, Pool};
+use crate::events::class;
 use crate::keyspace::Keyspace;
 use crate::value::Item;
 use crate::{Now, Rules};
@@ -170,6 +171,10 @@ impl Keyspace {
         });
         let evicted = removed.is_some();
         shard.stats.evicted += u64::from(evicted);
+        if let Some(item) = &removed {
+            let wanted = self.counters.outbox.wanted();
+            shard.note(wanted, (class::EVICTED, "evicted"), (index, item.key()));
+        }
         shard.bury(removed);
         self.publish(&mut shard);
         evicted

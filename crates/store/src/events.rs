@@ -1,0 +1,168 @@
+//! Events: what happened to keys, for those who want to be told.
+//!
+//! A command records events in its `View`; what the store does by itself (a key expires, is
+//! evicted, is new, is missed) is recorded in the shard where it happens. Whoever gives a shard's
+//! lock back moves the shard's events into the keyspace's outbox first, so the events of a key lie
+//! there in the order in which they happened, whichever workers they come from. Out of the outbox
+//! they are taken with no shard's lock held.
+//!
+//! Rules: only classes that somebody wants are recorded; while none is wanted that is one check of
+//! a word that the view has copied. The outbox's lock comes after the shards.
+//! Neighbours: `view` and `shard` record; the engine's `notify` names the classes and delivers.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+use crate::hash::Key;
+use crate::keyspace::Keyspace;
+use crate::shard::Shard;
+use crate::view::View;
+
+/// Classes of events, a bit set.
+pub type Classes = u32;
+
+/// The classes, and where events go.
+pub mod class {
+    use super::Classes;
+
+    /// Events go to the channel of their key.
+    pub const KEYSPACE: Classes = 1;
+    /// Events go to the channel of their name.
+    pub const KEYEVENT: Classes = 1 << 1;
+    /// Keys of any type.
+    pub const GENERIC: Classes = 1 << 2;
+    /// Strings.
+    pub const STRING: Classes = 1 << 3;
+    /// Lists.
+    pub const LIST: Classes = 1 << 4;
+    /// Sets.
+    pub const SET: Classes = 1 << 5;
+    /// Hashes.
+    pub const HASH: Classes = 1 << 6;
+    /// Sorted sets.
+    pub const SORTED_SET: Classes = 1 << 7;
+    /// Keys whose deadline has passed.
+    pub const EXPIRED: Classes = 1 << 8;
+    /// Keys that were removed to make room.
+    pub const EVICTED: Classes = 1 << 9;
+    /// Streams.
+    pub const STREAM: Classes = 1 << 10;
+    /// Modules; there are none.
+    pub const MODULE: Classes = 1 << 11;
+    /// Reads of keys that are not there.
+    pub const MISS: Classes = 1 << 12;
+    /// Keys that were not there before.
+    pub const NEW: Classes = 1 << 13;
+}
+
+/// Something that happened to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its class.
+    pub class: Classes,
+    /// Its name.
+    pub name: &'static str,
+    /// The key's database.
+    pub database: usize,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
+/// What is recorded and not delivered yet, and what is wanted.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    wanted: AtomicU32,
+    full: AtomicBool,
+    events: Mutex<Vec<Event>>,
+}
+
+impl Outbox {
+    /// The classes that somebody wants.
+    #[inline]
+    pub(crate) fn wanted(&self) -> Classes {
+        self.wanted.load(Relaxed)
+    }
+
+    /// Moves events in. The caller holds the locks of the shards where they happened.
+    #[cold]
+    pub(crate) fn put(&self, events: &mut Vec<Event>) {
+        self.events.lock().append(events);
+        self.full.store(true, Relaxed);
+    }
+}
+
+impl Keyspace {
+    /// Says which classes of events are recorded.
+    pub fn want_events(&self, classes: Classes) {
+        self.counters.outbox.wanted.store(classes, Relaxed);
+    }
+
+    /// Whether there are events to be delivered.
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        self.counters.outbox.full.load(Relaxed)
+    }
+
+    /// Takes what has happened so far, in order.
+    pub fn take_events(&self) -> Vec<Event> {
+        let mut events = self.counters.outbox.events.lock();
+        self.counters.outbox.full.store(false, Relaxed);
+        std::mem::take(&mut events)
+    }
+}
+
+impl Shard {
+    /// Records an event, if it is wanted.
+    #[inline]
+    pub(crate) fn note(
+        &mut self,
+        wanted: Classes,
+        (class, name): (Classes, &'static str),
+        (database, key): (usize, &[u8]),
+    ) {
+        if wanted & class != 0 {
+            self.events.push(Event { class, name, database, key: key.into() });
+        }
+    }
+}
+
+impl View<'_> {
+    /// Whether somebody wants to be told of a class of events.
+    #[inline]
+    pub fn wants(&self, class: Classes) -> bool {
+        self.wanted & class != 0
+    }
+
+    /// Whether the collection that was last opened for change went because it was empty.
+    pub fn emptied(&self) -> bool {
+        self.emptied
+    }
+
+    /// Records an event, if it is wanted.
+    #[inline]
+    pub fn note(&mut self, class: Classes, name: &'static str, database: usize, key: Key<'_>) {
+        if self.wanted & class != 0 {
+            self.gather();
+            self.events.push(Event { class, name, database, key: key.bytes.into() });
+        }
+    }
+
+    /// Hands over what has happened so far, before something else is told.
+    pub fn hand_over(&mut self) {
+        if self.guards.as_mut_slice().iter().any(|shard| !shard.events.is_empty()) {
+            self.gather();
+        }
+        if !self.events.is_empty() {
+            self.keyspace.counters.outbox.put(&mut self.events);
+        }
+    }
+
+    /// Takes in what the opened shards have recorded, which came before what is recorded next.
+    #[cold]
+    fn gather(&mut self) {
+        for shard in self.guards.as_mut_slice() {
+            self.events.append(&mut shard.events);
+        }
+    }
+}
