@@ -80,6 +80,8 @@ pub struct Client {
     pub(crate) watched: AtomicUsize,
     /// Subscriptions to channels, patterns and shard channels.
     pub(crate) subscribed: [AtomicUsize; 3],
+    /// It is shown what others run.
+    pub(crate) monitoring: AtomicBool,
     pub(crate) no_evict: AtomicBool,
     pub(crate) no_touch: AtomicBool,
     pub(crate) closing: AtomicBool,
@@ -125,7 +127,8 @@ impl Client {
 
     /// How much it may leave unread.
     pub fn output_limit(&self, limits: &OutputLimits) -> OutputLimit {
-        if self.is_subscribed() { limits.pubsub } else { limits.normal }
+        let is_sent = self.is_subscribed() || self.monitoring.load(Relaxed);
+        if is_sent { limits.pubsub } else { limits.normal }
     }
 
     /// Memory held for it: buffers and this record.
@@ -176,6 +179,7 @@ impl Clients {
             queued: AtomicI32::new(-1),
             watched: AtomicUsize::new(0),
             subscribed: Default::default(),
+            monitoring: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             closing: AtomicBool::new(false),

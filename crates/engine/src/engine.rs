@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::latency::LatencyMonitor;
 use crate::logs::Logs;
 use crate::mailbox::Letter;
+use crate::monitor::Monitors;
 use crate::pause::Pause;
 use crate::pubsub::PubSub;
 use crate::session::Session;
@@ -51,6 +52,7 @@ pub struct Engine {
     pub(crate) latency: LatencyMonitor,
     pub(crate) pause: Pause,
     pub(crate) pubsub: PubSub,
+    pub(crate) monitors: Monitors,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Now,
     /// 40 hexadecimal digits, new for every start.
@@ -97,6 +99,7 @@ impl Engine {
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
             pubsub: PubSub::default(),
+            monitors: Monitors::default(),
             host,
             started: now,
             run_id: Mutex::new(run_id),

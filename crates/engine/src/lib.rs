@@ -26,6 +26,7 @@ mod host;
 mod latency;
 mod logs;
 mod mailbox;
+mod monitor;
 mod notify;
 mod pace;
 mod pause;

@@ -23,7 +23,7 @@ const ARGS_MAX: usize = 32;
 const ARG_LEN_MAX: usize = 128;
 
 /// What stands for an argument that is a secret.
-const REDACTED: &[u8] = b"(redacted)";
+pub(crate) const REDACTED: &[u8] = b"(redacted)";
 
 /// A request that ran: its row and its arguments.
 #[derive(Clone, Copy)]
@@ -146,7 +146,7 @@ fn kept(request: Request<'_>) -> Vec<Vec<u8>> {
 }
 
 /// Positions of arguments that are secrets.
-fn secrets(request: Request<'_>) -> impl Iterator<Item = usize> {
+pub(crate) fn secrets(request: Request<'_>) -> impl Iterator<Item = usize> {
     let Request { command, args } = request;
     let is_secret: fn(Args<'_>, usize) -> bool = match command.name {
         // More than a user and a password is a syntax error, in which nothing is known.

@@ -106,7 +106,12 @@ impl Session {
 
     /// Whether messages are sent to it that are no replies.
     pub fn expects_pushes(&self) -> bool {
-        self.subscriptions.is_some()
+        self.subscriptions.is_some() || self.is_monitor()
+    }
+
+    /// Whether it is shown what others run.
+    pub(crate) fn is_monitor(&self) -> bool {
+        self.client.monitoring.load(Relaxed)
     }
 
     /// Whether it may only do what a subscriber may: RESP2 has no way to tell a message from a
@@ -115,8 +120,9 @@ impl Session {
         self.subscriptions.is_some() && self.protocol == Protocol::Resp2
     }
 
-    /// Ends all subscriptions.
+    /// Ends all subscriptions, and monitoring.
     pub(crate) fn unsubscribe_all(&mut self) {
+        self.engine.monitors.remove(&self.client);
         if let Some(held) = self.subscriptions.take() {
             self.engine.pubsub.forget(&self.client, *held);
         }

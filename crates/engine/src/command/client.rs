@@ -459,6 +459,7 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
 pub(super) fn flag_letters(client: &Client) -> String {
     let mut letters = String::new();
     for (set, letter) in [
+        (client.monitoring.load(Relaxed), 'O'),
         (client.is_subscribed(), 'P'),
         (client.queued.load(Relaxed) >= 0, 'x'),
         (client.blocked.load(Relaxed), 'b'),

@@ -47,6 +47,7 @@ mod list;
 mod list_edit;
 mod list_move;
 mod memory;
+mod monitor;
 mod mset;
 mod object;
 mod pubsub;
@@ -134,6 +135,7 @@ pub const FAMILIES: &[&[Command]] = &[
     config::ROWS,
     transaction::ROWS,
     pubsub::ROWS,
+    monitor::ROWS,
 ];
 
 /// All top-level rows.

@@ -109,6 +109,10 @@ pub(super) fn check(
             command.name
         )));
     }
+    let touches = flags::WRITE | flags::READONLY | flags::MAY_REPLICATE;
+    if session.is_monitor() && (command.flags & touches != 0 || command.name == "publish") {
+        return Verdict::Refused(Error::new("ERR Replica can't interact with the keyspace"));
+    }
     match engine.pause.active(now.unix_ms()) {
         None => Verdict::Pass,
         Some((Held::Writes, _)) if !writes(session, command) => Verdict::Pass,

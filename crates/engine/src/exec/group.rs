@@ -90,6 +90,7 @@ fn may_group(engine: &Engine, config: &Config, session: &Session, now: Now) -> b
     let monitor_ms = config.latency_monitor_threshold;
     session.queue.is_none()
         && !session.expects_pushes()
+        && !engine.monitors.any()
         && session.reply_mode == ReplyMode::On
         && !session.needs_password(config)
         && engine.pause.active(now.unix_ms()).is_none()

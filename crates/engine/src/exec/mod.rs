@@ -30,6 +30,7 @@ use crate::command::{Context, Done, Resolved, flags};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::logs::Request;
 use crate::session::{ReplyMode, Session};
 use crate::transaction::Queued;
 
@@ -217,6 +218,9 @@ fn perform(
     let failed = outcome.is_err();
     let ran = settle::Executed { id: found.id, args, failed, dirty, sooner, started };
     engine.deliver();
+    if engine.monitors.any() {
+        engine.monitors.show(config, session, Request { command, args }, now);
+    }
     // CONFIG SET is measured by the thresholds that it has set.
     let config = changed.as_deref().unwrap_or(config);
     settle::settle(engine, config, session, ran, (reply, mark), now);

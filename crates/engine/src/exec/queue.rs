@@ -16,6 +16,7 @@ use crate::command::{Context, Done, Opens, flags};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::logs::Request;
 use crate::session::Session;
 use crate::transaction::{Queued, Watches};
 
@@ -128,6 +129,10 @@ fn run_one<'a>(cx: &mut Context<'a>, queued: &'a Queued, ahead: &'a Ahead) -> Do
         cx.session.lane.count_error(error.code());
         Done::Replied
     });
+    if cx.engine.monitors.any() {
+        let request = Request { command: cx.command, args: cx.args };
+        cx.engine.monitors.show(cx.config, cx.session, request, cx.now);
+    }
     let (dirty, sooner) = (cx.view.dirty() - dirty_before, cx.view.sooner());
     let (id, args) = (queued.found.id, cx.args);
     let ran = settle::Executed { id, args, failed, dirty, sooner, started };
