@@ -11,11 +11,13 @@ use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
 
+use pannier_store::Waiter;
 use parking_lot::Mutex;
 
 use crate::config::{OutputLimit, OutputLimits};
 use crate::mailbox::Mailbox;
 use crate::stats::Lane;
+use crate::waiting::Parked;
 
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,8 @@ pub struct Client {
     pub(crate) no_touch: AtomicBool,
     pub(crate) closing: AtomicBool,
     pub(crate) blocked: AtomicBool,
+    /// What it waits for, inside a blocking command.
+    pub(crate) waiting: Mutex<Option<Arc<Waiter>>>,
     /// Bytes in the query buffer, and its free room; set by the connection.
     pub query_len: AtomicUsize,
     /// Free room in the query buffer.
@@ -147,6 +151,13 @@ impl Client {
         self.blocked.load(Relaxed)
     }
 
+    /// Whether it waits inside a blocking command, and not for ever.
+    pub(crate) fn waits_for_a_time(&self) -> bool {
+        let waiting = self.waiting.lock();
+        let parked = waiting.as_ref().and_then(|waiter| waiter.parked::<Parked>());
+        parked.is_some_and(|parked| parked.until_ms != u64::MAX)
+    }
+
     /// Whether CLIENT NO-EVICT protects it from `maxmemory-clients`.
     pub fn is_protected(&self) -> bool {
         self.no_evict.load(Relaxed)
@@ -184,6 +195,7 @@ impl Clients {
             no_touch: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            waiting: Mutex::new(None),
             query_len: AtomicUsize::new(0),
             query_free: AtomicUsize::new(0),
             output_len: AtomicUsize::new(0),
@@ -212,6 +224,11 @@ impl Clients {
 
     pub(crate) fn len(&self) -> usize {
         self.connected.load(Relaxed)
+    }
+
+    /// The client of an id.
+    pub(crate) fn by_id(&self, id: u64) -> Option<Arc<Client>> {
+        self.map.lock().get(&id).cloned()
     }
 
     /// All clients, in ascending order of id.

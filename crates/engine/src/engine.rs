@@ -4,8 +4,8 @@
 //! mutable except through the parts' own locks: the keyspace's shards, the registries, and the
 //! configuration, which is a snapshot that CONFIG SET replaces whole.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use pannier_store::{Compressor, Keyspace, Now, Room, Rules, Turn};
@@ -71,6 +71,10 @@ pub struct Engine {
     pub(crate) startup_bytes: AtomicUsize,
     pub(crate) rng: Mutex<fastrand::Rng>,
     pub(crate) pace: crate::pace::Pace,
+    /// Where the requests are counted that housekeeping serves; its lock is taken before any other.
+    pub(crate) house: Mutex<Arc<Lane>>,
+    /// This engine.
+    pub(crate) itself: Weak<Self>,
 }
 
 impl Engine {
@@ -88,12 +92,14 @@ impl Engine {
             Keyspace::new(pannier_store::Options { shards, databases, seed, now, reaper });
         let mut rng = fastrand::Rng::with_seed(seed);
         let run_id = random_id(&mut rng);
-        let engine = Self {
+        let stats = Stats::new(commands.len());
+        let house = stats.lane();
+        let mut engine = Self {
             keyspace,
             compressor: Compressor::default(),
             configuring: Mutex::new(()),
             clients: Clients::default(),
-            stats: Stats::new(commands.len()),
+            stats,
             commands,
             logs: Logs::default(),
             latency: LatencyMonitor::default(),
@@ -111,12 +117,16 @@ impl Engine {
             startup_bytes: AtomicUsize::new(0),
             rng: Mutex::new(rng),
             pace: crate::pace::Pace::default(),
-
+            house: Mutex::new(house),
+            itself: Weak::new(),
             config: ArcSwap::from_pointee(Config::default()),
         };
         engine.apply_limits(&config)?;
         engine.config.store(Arc::new(config));
-        Ok(Arc::new(engine))
+        Ok(Arc::new_cyclic(|itself| {
+            engine.itself = Weak::clone(itself);
+            engine
+        }))
     }
 
     /// The configuration in force.
@@ -180,6 +190,7 @@ impl Engine {
             return Turn::default();
         }
         let turn = self.keyspace.expire(now.unix_ms(), budget);
+        self.serve_waiters(now);
         self.deliver();
         turn
     }
@@ -214,7 +225,17 @@ impl Engine {
         }
         let config = self.config.load();
         crate::exec::make_room(self, &config, now);
+        drop(config);
+        self.serve_waiters(now);
         self.deliver();
+    }
+
+    /// Serves those who wait for keys that housekeeping has removed.
+    fn serve_waiters(&self, now: Now) {
+        if self.keyspace.ready_shards() != 0 {
+            let lane = self.house.lock();
+            crate::exec::serve(self, &lane, None, now);
+        }
     }
 
     /// Gives the server another id.

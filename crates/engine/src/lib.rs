@@ -34,6 +34,7 @@ mod pubsub;
 mod session;
 mod stats;
 mod transaction;
+mod waiting;
 
 pub use clients::{Client, ConnectionInfo, Transport};
 pub use engine::{Engine, Options};
@@ -44,6 +45,7 @@ pub use mailbox::{Letter, Mailbox};
 pub use pannier_store::Now;
 pub use session::Session;
 pub use stats::Lane;
+pub use waiting::Ending;
 
 /// Pannier's own version, as INFO and HELLO report it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

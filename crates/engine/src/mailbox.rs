@@ -1,9 +1,10 @@
 //! What reaches a session from outside its own requests.
 //!
-//! Whoever has something for a client (a published message, a kill, the end of a pause) posts a
-//! letter and wakes the session through the waker that its connection left here. The connection
-//! loop therefore waits for three things only: bytes, mailbox, deadline. Posting takes one short
-//! lock, held over no other; the flag spares the reader that lock while the box is empty.
+//! Whoever has something for a client (a published message, a kill, the end of a pause, what it
+//! waited for) posts a letter and wakes the session through the waker that its connection left
+//! here. The connection loop therefore waits for three things only: bytes, mailbox, deadline.
+//! Posting takes one short lock, held over no other; the flag spares the reader that lock while the
+//! box is empty.
 //!
 //! Messages are bytes in wire form, shared by all who get them: posting one to a thousand sessions
 //! copies nothing. They keep the order in which they were posted. The first letter takes the
@@ -35,6 +36,13 @@ pub enum Letter {
     Resume,
     /// Bytes to be written between replies.
     Push(Bytes),
+    /// What the session waited for has come: the reply (`Session::end_wait`).
+    Served(Box<[u8]>),
+    /// Another client ended the session's wait, as if its time were over or as an error.
+    Unblocked {
+        /// As an error.
+        error: bool,
+    },
 }
 
 /// One session's mailbox.

@@ -17,6 +17,7 @@ use crate::mailbox::Mailbox;
 use crate::pubsub::Subscriptions;
 use crate::stats::Lane;
 use crate::transaction::{Queue, Watches};
+use crate::waiting::Wait;
 
 /// CLIENT REPLY.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(crate) enum ReplyMode {
 
 /// One client's state. See the module's header.
 pub struct Session {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) client: Arc<Client>,
     pub(crate) lane: Arc<Lane>,
     pub(crate) database: usize,
@@ -50,6 +51,10 @@ pub struct Session {
     pub(crate) watches: Watches,
     /// What it is subscribed to; none while that is nothing.
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    /// What its blocking command waits for.
+    pub(crate) wait: Option<Box<Wait>>,
+    /// It stands in for a session that waits, while that one's request is tried again.
+    pub(crate) stands_in: bool,
 }
 
 impl Session {
@@ -74,6 +79,8 @@ impl Session {
             in_exec: false,
             watches: Watches::default(),
             subscriptions: None,
+            wait: None,
+            stands_in: false,
         }
     }
 
@@ -172,6 +179,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.stands_in {
+            return;
+        }
+        self.give_up_wait();
         self.unsubscribe_all();
         std::mem::take(&mut self.watches).forget(&self.engine);
         self.engine.clients.disconnect(&self.client);

@@ -5,11 +5,11 @@
 //! scratch buffers are borrowed, and because what a sleeping connection keeps is then plain to
 //! see: no buffer while nothing is half-arrived and nothing waits to be written.
 //!
-//! Rules. The clock is read once per batch. A turn is bounded in requests and in time; a
-//! connection that has more to do yields, and tokio polls the others and the sockets first.
-//! Requests are executed in order, so one that is held back (CLIENT PAUSE) holds back those behind
-//! it. Reading goes on while output is pending, as in Redis, because a client may send a whole
-//! pipeline before it reads; `client-output-buffer-limit` bounds that. Replies to what was
+//! Rules. The clock is read once per batch. A turn is bounded in requests and in time; a connection
+//! that has more to do yields, and tokio polls the others and the sockets first. Requests are
+//! executed in order, so one that is held back (CLIENT PAUSE) or waits (BLPOP) holds back those
+//! behind it. Reading goes on while output is pending, as in Redis, because a client may send a
+//! whole pipeline before it reads; `client-output-buffer-limit` bounds that. Replies to what was
 //! received before the end of the stream, or before a protocol error, are written before closing.
 //!
 //! Neighbours: `mail` below this reads letters; `pannier_resp` cuts requests and keeps replies,
@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use pannier_engine::{Next, Now, Session, run};
+use pannier_engine::{Ending, Next, Now, Session, run};
 use pannier_resp::{Limits, Parser, Pending, State};
 use tokio::time::Sleep;
 
@@ -147,11 +147,11 @@ impl Connection {
     fn turn(&mut self, turn: &mut Turn<'_, '_>) -> Result<Left, End> {
         let left = loop {
             self.read_mail(turn)?;
-            self.watch_deadline(turn.cx)?;
+            self.watch_deadline(turn)?;
             if self.is_finished() {
                 break Left::Drained;
             }
-            if self.more && self.held_until_ms.is_none() {
+            if self.more && !self.is_held() {
                 self.run_input(turn)?;
             } else if self.receive(turn)?.is_pending() {
                 break Left::Drained;
@@ -171,12 +171,52 @@ impl Connection {
 
     /// Whether nothing more is executed. A shutdown does not wait for the end of a pause.
     fn is_finished(&self) -> bool {
-        let given_up = self.held_until_ms.is_some() && self.worker.is_draining();
-        self.closing || given_up || self.ended && !self.more
+        let given_up = self.is_held() && self.worker.is_draining();
+        // Who has hung up is not served any more, whatever it sent behind what it waits for.
+        let left = self.ended && (!self.more || self.session.is_waiting());
+        self.closing || given_up || left
     }
 
-    /// The end of a pause, and the end of the time that the soft output limit grants.
-    fn watch_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    /// Whether the next request may not be executed yet.
+    fn is_held(&self) -> bool {
+        self.held_until_ms.is_some() || self.session.is_waiting()
+    }
+
+    /// Replies to the request that waited.
+    fn end_wait(&mut self, turn: &mut Turn<'_, '_>, ending: Ending) -> Result<(), End> {
+        let now = now(&self.worker.clock);
+        turn.scratch.reply.clear();
+        if self.session.end_wait(ending, &mut turn.scratch.reply, now) {
+            self.deadline = None;
+        }
+        self.send(turn)
+    }
+
+    /// The end of a wait or a pause, and of the time that the soft output limit grants.
+    fn watch_deadline(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), End> {
+        loop {
+            if let Some(until_ms) = self.session.waits_until_ms().filter(|until| *until < u64::MAX)
+            {
+                let now = now(&self.worker.clock);
+                match until_ms.checked_sub(now.unix_ms()) {
+                    None | Some(0) => self.end_wait(turn, Ending::TimedOut)?,
+                    Some(ms) => self.look_again(now.mono_us, ms.saturating_mul(1_000)),
+                }
+            }
+            self.watch_pause();
+            let Some((_, sleep)) = &mut self.deadline else { return Ok(()) };
+            if sleep.as_mut().poll(turn.cx).is_pending() {
+                return Ok(());
+            }
+            // Whoever set it looks again, and may set it again.
+            self.deadline = None;
+            self.held_until_ms = None;
+            self.check_output_limits(turn.cx)?;
+        }
+    }
+
+    /// Ends a pause that is over.
+    fn watch_pause(&mut self) {
         if let Some(until_ms) = self.held_until_ms {
             let now = now(&self.worker.clock);
             match until_ms.checked_sub(now.unix_ms()) {
@@ -184,15 +224,6 @@ impl Connection {
                 Some(ms) => self.look_again(now.mono_us, ms.saturating_mul(1_000)),
             }
         }
-        if let Some((_, sleep)) = &mut self.deadline
-            && sleep.as_mut().poll(cx).is_ready()
-        {
-            // Whoever set it looks again, and may set it again.
-            self.deadline = None;
-            self.held_until_ms = None;
-            self.check_output_limits(cx)?;
-        }
-        Ok(())
     }
 
     /// Sets the deadline, unless there is an earlier one. A virtual clock has no timers: whoever
@@ -208,7 +239,7 @@ impl Connection {
 
     /// Reads once and executes what is whole. Pending: nothing has arrived, or none is wanted.
     fn receive(&mut self, turn: &mut Turn<'_, '_>) -> Result<Poll<()>, End> {
-        let full = self.held_until_ms.is_some() && self.input.len() >= HELD_LEN_MAX;
+        let full = self.is_held() && self.input.len() >= HELD_LEN_MAX;
         if self.ended || self.closing || full {
             return Ok(Poll::Pending);
         }
@@ -310,7 +341,7 @@ impl Connection {
             if self.closing {
                 break Left::Drained;
             }
-            if executed < batch.len() {
+            if executed < batch.len() || self.session.is_waiting() {
                 // The parser is past what was not executed: it starts again from there.
                 self.parser = Parser::new();
                 done += executed.checked_sub(1).map_or(0, |last| batch.end_of(last));
@@ -349,7 +380,7 @@ impl Connection {
             at += ran.executed;
             turn.requests_left = turn.requests_left.saturating_sub(ran.executed);
             match ran.next {
-                Next::Ready => {}
+                Next::Ready | Next::Waiting => {}
                 Next::Close => self.closing = true,
                 Next::Held { until_ms } => self.held_until_ms = Some(until_ms),
             }
@@ -361,8 +392,7 @@ impl Connection {
                 self.send(turn)?;
                 self.check_output_limits(turn.cx)?;
             }
-            let held = matches!(ran.next, Next::Held { .. });
-            if held || self.closing || self.session.mailbox().is_full() {
+            if self.is_held() || self.closing || self.session.mailbox().is_full() {
                 break;
             }
             // A short batch needs no look at the clock: the next one begins with one.
@@ -526,7 +556,8 @@ const MOVED_MAX: usize = 4 << 10;
 /// Room that a read into the own buffer has at least.
 const READ_MIN: usize = 16 << 10;
 
-/// Bytes that are received behind a request that is held back; the rest stays in the socket.
+/// Bytes that are received behind a request that is held back or waits; the rest stays in the
+/// socket.
 const HELD_LEN_MAX: usize = 512 << 10;
 
 /// Parts of one vectored write.

@@ -84,6 +84,16 @@ impl View<'_> {
         marks
     }
 
+    /// Keys that somebody waits for, and how many of these for their end as well.
+    pub fn waited_keys(&mut self) -> (usize, usize) {
+        let (mut keys, mut without_key) = (0, 0);
+        self.each_shard(|shard| {
+            let counts = shard.interest.waiting.counts();
+            (keys, without_key) = (keys + counts.0, without_key + counts.1);
+        });
+        (keys, without_key)
+    }
+
     /// Keys that somebody watches.
     pub fn watched_keys(&mut self) -> usize {
         let mut keys = 0;

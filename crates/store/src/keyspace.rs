@@ -14,8 +14,9 @@ use crate::counters::{Counters, Totals};
 use crate::database::Compression;
 use crate::eviction::Pools;
 use crate::hash::{Key, KeyHasher};
-use crate::interest::Watcher;
+use crate::interest::{Interest, Watcher};
 use crate::shard::{DATABASES_MAX, Shard, ShardStats};
+use crate::waiters::Bell;
 use crate::{Now, Open, Rules};
 
 /// A set of shards is one `u64`.
@@ -50,6 +51,7 @@ pub struct Keyspace {
     /// The shard at which the next turn of expiry begins.
     pub(crate) expire_next: AtomicUsize,
     pub(crate) pools: Pools,
+    pub(crate) bell: Arc<Bell>,
 }
 
 /// What was taken out of the keyspace; dropping it frees the memory, which may take a while.
@@ -69,18 +71,17 @@ impl Keyspace {
         let hasher = KeyHasher::new(options.seed);
         let mut seeds = fastrand::Rng::with_seed(options.seed);
         let now_ms = options.now.unix_ms();
+        let bell = Arc::new(Bell::default());
         Self {
             shards: (0..shards)
-                .map(|_| {
+                .map(|index| {
                     let seed = seeds.u64(..);
-                    Mutex::new(Shard::new(
-                        hasher.clone(),
-                        seed,
-                        now_ms,
-                        Arc::clone(&options.reaper),
-                    ))
+                    let interest = Interest::new(Arc::clone(&bell), index);
+                    let around = (Arc::clone(&options.reaper), interest);
+                    Mutex::new(Shard::new(hasher.clone(), seed, now_ms, around))
                 })
                 .collect(),
+            bell,
             counters: Counters::new(options.databases.clamp(1, DATABASES_MAX)),
             hasher,
             earliest: AtomicU64::new(u64::MAX),

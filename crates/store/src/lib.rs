@@ -35,6 +35,7 @@ mod time;
 mod types;
 mod value;
 mod view;
+mod waiters;
 
 pub use access::Rules;
 pub use compress::{Compressed, CompressedStr, Compressor, Damaged};
@@ -65,3 +66,4 @@ pub use types::{
 };
 pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, StrBuffer, WrongType};
 pub use view::{Deadline, Open, Taken, View};
+pub use waiters::{Waiter, Want};

@@ -115,7 +115,7 @@ pub(crate) struct Slot<'s> {
     wheel: &'s mut Wheel<Mark>,
     pub(crate) field_wheel: &'s mut Wheel<Mark>,
     pub(crate) next_stamp: &'s mut u8,
-    interest: &'s Interest,
+    interest: &'s mut Interest,
     reaper: &'s Reaper,
     rng: &'s mut fastrand::Rng,
 }
@@ -147,9 +147,9 @@ impl<'s> Slot<'s> {
         self.item.set_access(stamp);
     }
 
-    /// The entry has changed: whoever watches its key is told.
+    /// The entry has changed: whoever is interested in its key is told.
     #[inline]
-    pub(crate) fn changed(&self) {
+    pub(crate) fn changed(&mut self) {
         if !self.interest.is_empty() {
             self.interest.changed(self.database, self.item.key());
         }
@@ -246,7 +246,12 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(hasher: KeyHasher, seed: u64, now_ms: u64, reaper: Reaper) -> Self {
+    pub(crate) fn new(
+        hasher: KeyHasher,
+        seed: u64,
+        now_ms: u64,
+        (reaper, interest): (Reaper, Interest),
+    ) -> Self {
         Self {
             databases: Vec::new(),
             index_of_id: Vec::new(),
@@ -259,7 +264,7 @@ impl Shard {
             stats: ShardStats::default(),
             rng: fastrand::Rng::with_seed(seed),
             hasher,
-            interest: Interest::default(),
+            interest,
             events: Vec::new(),
             reaper,
         }
@@ -300,9 +305,9 @@ impl Shard {
         part.is_some_and(|part| part.table.find(hash, |item| item.key() == key).is_some())
     }
 
-    /// A key has changed: whoever watches it is told.
+    /// A key has changed: whoever is interested in it is told.
     #[inline]
-    pub(crate) fn changed(&self, database: usize, key: &[u8]) {
+    pub(crate) fn changed(&mut self, database: usize, key: &[u8]) {
         if !self.interest.is_empty() {
             self.interest.changed(database, key);
         }
@@ -361,7 +366,7 @@ impl Shard {
             wheel: &mut self.wheel,
             field_wheel: &mut self.field_wheel,
             next_stamp: &mut self.next_stamp,
-            interest: &self.interest,
+            interest: &mut self.interest,
             reaper: &self.reaper,
             rng: &mut self.rng,
         })

@@ -229,6 +229,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::String, Self::Hash, Self::List, Self::Set, Self::SortedSet, Self::Stream];
+
     /// The name that TYPE and SCAN's TYPE option use.
     pub const fn name(self) -> &'static str {
         match self {

@@ -74,7 +74,7 @@ impl Deadline {
 pub struct View<'k> {
     pub(crate) keyspace: &'k Keyspace,
     /// Bit `i` says that shard `i` is locked; guards lie in ascending order.
-    mask: u64,
+    pub(crate) mask: u64,
     pub(crate) guards: Guards<'k>,
     now: Now,
     rules: Rules,
@@ -128,6 +128,17 @@ impl<'k> Guards<'k> {
         }
     }
 
+    /// Puts one more in at its place.
+    pub(crate) fn insert(&mut self, at: usize, guard: MutexGuard<'k, Shard>) {
+        let mut guards = match std::mem::replace(self, Self::None) {
+            Self::None => Vec::new(),
+            Self::One([one]) => vec![one],
+            Self::Many(many) => many,
+        };
+        guards.insert(at, guard);
+        *self = Self::Many(guards);
+    }
+
     pub(crate) fn as_mut_slice(&mut self) -> &mut [MutexGuard<'k, Shard>] {
         match self {
             Self::None => &mut [],
@@ -147,27 +158,30 @@ impl Keyspace {
             }
             Open::All => u64::MAX >> (64 - self.shards.len()),
         };
-        let guards = Guards::lock(&self.shards, mask);
-        let reserved = Vec::new();
-        View {
-            keyspace: self,
+        View::lock(self, mask, now, rules)
+    }
+}
+
+impl<'k> View<'k> {
+    /// Locks the shards of a mask.
+    pub(crate) fn lock(keyspace: &'k Keyspace, mask: u64, now: Now, rules: Rules) -> Self {
+        Self {
+            keyspace,
             mask,
-            guards,
+            guards: Guards::lock(&keyspace.shards, mask),
             now,
             rules,
-            reserved,
+            reserved: Vec::new(),
             dirty: 0,
             sooner: false,
-            wanted: self.counters.outbox.wanted(),
+            wanted: keyspace.counters.outbox.wanted(),
             events: Vec::new(),
             emptied: false,
             hits: 0,
             misses: 0,
         }
     }
-}
 
-impl<'k> View<'k> {
     /// Hashes a key of this keyspace.
     pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
         self.keyspace.key(bytes)
@@ -176,6 +190,11 @@ impl<'k> View<'k> {
     /// The time that this command sees.
     pub fn now(&self) -> Now {
         self.now
+    }
+
+    /// What follows sees a later time.
+    pub fn advance(&mut self, now: Now) {
+        self.now = now;
     }
 
     /// Changes made so far, in Redis's count.
@@ -188,7 +207,7 @@ impl<'k> View<'k> {
         self.sooner
     }
 
-    fn shard(&mut self, key: Key<'_>) -> &mut Shard {
+    pub(crate) fn shard(&mut self, key: Key<'_>) -> &mut Shard {
         opened(self.keyspace, self.mask, &mut self.guards, key)
     }
 

@@ -20,8 +20,8 @@ use std::time::Duration;
 use pannier_clock::{Clock, VirtualClock};
 use pannier_engine::config::{Config, file};
 use pannier_engine::{
-    ConnectionInfo, Engine, Facts, Host, Lane, Letter, Mailbox, Next, Now, Options, Session,
-    ShutdownRequest, Transport,
+    ConnectionInfo, Ending, Engine, Facts, Host, Lane, Letter, Mailbox, Next, Now, Options,
+    Session, ShutdownRequest, Transport,
 };
 use pannier_resp::{Batch, Limits, Parser, Reply, State, decode};
 
@@ -239,11 +239,20 @@ impl Line {
                 Letter::Kill | Letter::Overflow => self.session = None,
                 Letter::Push(message) => self.output.extend_from_slice(&message),
                 Letter::Resume => self.held_until_ms = 0,
+                Letter::Served(reply) => self.end_wait(world, Ending::Served(reply)),
+                Letter::Unblocked { error } => {
+                    self.end_wait(world, Ending::Unblocked { error });
+                }
             }
         }
         let now = reading(&world.clock);
+        let until_ms = self.session.as_ref().and_then(Session::waits_until_ms);
+        if until_ms.is_some_and(|until_ms| until_ms <= now.unix_ms()) {
+            moved = true;
+            self.end_wait(world, Ending::TimedOut);
+        }
         let Some(mut session) = self.session.take() else { return moved };
-        if now.unix_ms() < self.held_until_ms || self.input.is_empty() {
+        if session.is_waiting() || now.unix_ms() < self.held_until_ms || self.input.is_empty() {
             self.session = Some(session);
             return moved;
         }
@@ -253,6 +262,15 @@ impl Line {
             self.session = Some(session);
         }
         moved || before != (self.input.len(), self.output.len()) || self.session.is_none()
+    }
+
+    /// Replies to the request that waited.
+    fn end_wait(&mut self, world: &World, ending: Ending) {
+        if let Some(session) = &mut self.session {
+            let mut reply = Reply::new(session.protocol());
+            session.end_wait(ending, &mut reply, reading(&world.clock));
+            reply.write_to(&mut self.output);
+        }
     }
 
     /// Runs one batch; whether the connection stays open.

@@ -1,12 +1,13 @@
 //! CLIENT: names, listing, killing, pausing and silencing connections.
 //!
 //! The filters that LIST and KILL share are in `client_filter`. Sub-commands about client-side
-//! caching and blocked clients come with those features. Transcripts:
+//! caching come with that feature; UNBLOCK is in `block`. Transcripts:
 //! `tests/transcripts/connection`.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::block::CLIENT_UNBLOCK;
 use super::client_filter::Filter;
 use super::row::{Command, Context, Done, Group, categories, flags};
 use crate::args::is;
@@ -41,6 +42,7 @@ const CLIENT: Command = Command {
         CLIENT_REPLY,
         CLIENT_SETINFO,
         CLIENT_SETNAME,
+        CLIENT_UNBLOCK,
         CLIENT_UNPAUSE,
     ],
     ..Command::DEFAULT
@@ -503,6 +505,9 @@ fn client_help(cx: &mut Context<'_>) -> Result<Done, Error> {
         "    Record the client library's LIB-NAME or LIB-VER.",
         "SETNAME <name>",
         "    Name this connection.",
+        "UNBLOCK <client-id> [TIMEOUT|ERROR]",
+        "    End the wait of a client inside a blocking command: as if its time were over, or as",
+        "    an error.",
         "UNPAUSE",
         "    End a pause.",
     ])

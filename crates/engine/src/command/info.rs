@@ -58,6 +58,10 @@ struct Picture<'a> {
     watched_keys: usize,
     watching: usize,
     blocked: usize,
+    /// Clients that wait until some time.
+    waiting: usize,
+    /// Keys that are waited for, and how many of them for their end as well.
+    waited_keys: (usize, usize),
     /// The databases that have keys.
     databases: Vec<(usize, DatabaseInfo)>,
 }
@@ -159,6 +163,8 @@ impl<'a> Picture<'a> {
             blocked: all.iter().filter(|one| one.blocked.load(Relaxed)).count(),
             watching: all.iter().filter(|one| one.watched.load(Relaxed) > 0).count(),
             watched_keys: cx.view.watched_keys(),
+            waited_keys: cx.view.waited_keys(),
+            waiting: all.iter().filter(|one| one.waits_for_a_time()).count(),
             databases: used.map(|db| (db, cx.view.database_info(db))).collect(),
             clients: all.iter().map(|client| client.memory()).sum(),
             largest_query: all.iter().map(|one| one.query_len.load(Relaxed)).max().unwrap_or(0),
@@ -215,15 +221,10 @@ fn clients(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("client_recent_max_input_buffer", picture.largest_query);
     lines.add("client_recent_max_output_buffer", picture.largest_output);
     lines.add("blocked_clients", picture.blocked);
-    lines.each(
-        &[
-            "tracking_clients",
-            "clients_in_timeout_table",
-            "total_blocking_keys",
-            "total_blocking_keys_on_nokey",
-        ],
-        0,
-    );
+    lines.add("tracking_clients", 0);
+    lines.add("clients_in_timeout_table", picture.waiting);
+    lines.add("total_blocking_keys", picture.waited_keys.0);
+    lines.add("total_blocking_keys_on_nokey", picture.waited_keys.1);
     lines.add("pubsub_clients", engine.pubsub.clients());
     lines.add("watching_clients", picture.watching);
     lines.add("total_watched_keys", picture.watched_keys);

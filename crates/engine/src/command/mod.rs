@@ -19,6 +19,7 @@ mod table;
 mod bitfield;
 mod bitmap;
 mod bitop;
+mod block;
 mod client;
 mod client_filter;
 mod commandlog;
@@ -44,6 +45,7 @@ mod introspection;
 mod latency;
 mod lcs;
 mod list;
+mod list_block;
 mod list_edit;
 mod list_move;
 mod memory;
@@ -59,6 +61,7 @@ mod set_random;
 mod sort;
 mod sorted_set;
 mod sorted_set_algebra;
+mod sorted_set_block;
 mod sorted_set_pop;
 mod sorted_set_range;
 mod sorted_set_rank;
@@ -102,6 +105,7 @@ pub const FAMILIES: &[&[Command]] = &[
     list::ROWS,
     list_edit::ROWS,
     list_move::ROWS,
+    list_block::ROWS,
     stream::ROWS,
     stream_read::ROWS,
     stream_group::ROWS,
@@ -113,10 +117,12 @@ pub const FAMILIES: &[&[Command]] = &[
     sorted_set_range::ROWS,
     sorted_set_rank::ROWS,
     sorted_set_pop::ROWS,
+    sorted_set_block::ROWS,
     sorted_set_algebra::ROWS,
     geo::ROWS,
     geo_search::ROWS,
     generic::ROWS,
+    block::ROWS,
     expire::ROWS,
     sort::ROWS,
     scan::ROWS,

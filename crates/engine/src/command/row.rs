@@ -28,6 +28,8 @@ pub enum Done {
     Trim,
     /// Run the session's queue (EXEC).
     RunQueue,
+    /// The session has nothing to reply yet: it waits (`Session::wait` says for what).
+    Wait,
     /// Close the connection after what was replied is written.
     Close,
 }

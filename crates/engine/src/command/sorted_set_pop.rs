@@ -106,6 +106,8 @@ pub(super) enum Shape {
     Flat,
     /// An array of pairs.
     Pairs,
+    /// The key, a member and its score in one row.
+    KeyFlat,
     /// The key and an array of pairs.
     KeyPairs,
 }
@@ -198,13 +200,16 @@ pub(super) fn pop(
             Shape::Flat => reply.array(count * 2),
             Shape::Pairs => reply.array(count),
             Shape::KeyPairs => reply.array(2),
+            Shape::KeyFlat => reply.array(3),
+        }
+        if matches!(shape, Shape::KeyFlat | Shape::KeyPairs) {
+            reply.bulk(key.bytes);
         }
         if shape == Shape::KeyPairs {
-            reply.bulk(key.bytes);
             reply.array(count);
         }
         let mut write = |member: Piece<'_>, score| {
-            if shape != Shape::Flat {
+            if matches!(shape, Shape::Pairs | Shape::KeyPairs) {
                 reply.array(2);
             }
             reply_member(reply, member);

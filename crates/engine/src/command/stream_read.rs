@@ -3,20 +3,22 @@
 //! Both are read the same way: all keys and ids are looked at first, because an error must leave
 //! everything as it was, then each stream is served that has something to give. A group's new
 //! entries are asked for as `>`; with any other id a consumer gets back what it has pending.
-//! Waiting (BLOCK) does not exist yet: where there is nothing to give, it is refused, and inside
-//! a transaction answered as if the time were over.
-//! Neighbours: `stream_args` reads ids. Transcripts: `tests/transcripts/stream`.
+//! With BLOCK a request waits for the first of its streams that has something; `$` is made the
+//! id that it stood for first. A group's reader also hears when the group or the stream is gone.
+//! Neighbours: `stream_args` reads ids, `block` waits. Transcripts: `tests/transcripts/stream`.
 
 use pannier_resp::{Args, Protocol, Reply};
-use pannier_store::{Group as Readers, Log, Stream, StreamId, class};
+use pannier_store::{Group as Readers, Kind, Log, Now, Stream, StreamId, class};
 use smallvec::SmallVec;
 
+use super::block::{milliseconds, wait};
 use super::keys::{Begin, Find, KeySpec, access};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use super::stream_args::{exact_id, no_group, reply_entry, reply_id, reply_range};
 use super::stream_group::CONSUMER_CREATED;
 use crate::args::{integer, is};
 use crate::error::Error;
+use crate::waiting::{Rewritten, Wait};
 
 /// The family's rows.
 pub(super) const ROWS: &[Command] = &[XREAD, XREADGROUP];
@@ -62,7 +64,8 @@ const XREADGROUP: Command = Command {
 /// What a client wants to read.
 struct Wanted<'a> {
     count: usize,
-    blocks: bool,
+    /// Until when it may wait (Unix milliseconds), if it may.
+    until_ms: Option<u64>,
     no_ack: bool,
     /// The group and the consumer.
     reader: Option<(&'a [u8], &'a [u8])>,
@@ -72,9 +75,9 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn read(args: Args<'a>, by_group: bool, now_ms: u64) -> Result<Self, Error> {
+    fn read(args: Args<'a>, by_group: bool, now: Now) -> Result<Self, Error> {
         let mut wanted =
-            Self { count: 0, blocks: false, no_ack: false, reader: None, keys: 0, streams: 0 };
+            Self { count: 0, until_ms: None, no_ack: false, reader: None, keys: 0, streams: 0 };
         let only_group = |option: &str| {
             Err(Error::text(format!(
                 "ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."
@@ -84,8 +87,7 @@ impl<'a> Wanted<'a> {
         while at < args.len() {
             let (word, more) = (args.get(at), args.len() - 1 - at);
             if is(word, "BLOCK") && more > 0 {
-                check_timeout(args.get(at + 1), now_ms)?;
-                wanted.blocks = true;
+                wanted.until_ms = Some(milliseconds(args.get(at + 1), now)?);
                 at += 1;
             } else if is(word, "COUNT") && more > 0 {
                 wanted.count = usize::try_from(integer(args.get(at + 1))?).unwrap_or(0);
@@ -122,25 +124,20 @@ impl<'a> Wanted<'a> {
     }
 }
 
+impl Wanted<'_> {
+    fn wait(&self, until_ms: u64, rewritten: Rewritten) -> Wait {
+        let keys = self.keys..self.keys + self.streams;
+        let without_key = self.reader.is_some();
+        Wait { without_key, rewritten, ..Wait::new(keys.collect(), Kind::Stream, until_ms) }
+    }
+}
+
 fn unbalanced(by_group: bool) -> Error {
     let (name, symbol) = if by_group { ("xreadgroup", '>') } else { ("xread", '$') };
     Error::text(format!(
         "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' must be \
          specified."
     ))
-}
-
-fn check_timeout(word: &[u8], now_ms: u64) -> Result<(), Error> {
-    let Ok(timeout) = integer(word) else {
-        return Err(Error::new("ERR timeout is not an integer or out of range"));
-    };
-    if timeout < 0 {
-        return Err(Error::new("ERR timeout is negative"));
-    }
-    match timeout.checked_add(now_ms as i64) {
-        Some(_) => Ok(()),
-        None => Err(Error::new("ERR timeout is out of range")),
-    }
 }
 
 /// What is being replied: pairs of a key and its entries, as soon as there is one.
@@ -160,25 +157,28 @@ impl Served {
         self.pairs += 1;
     }
 
-    fn end(self, cx: &mut Context<'_>, blocks: bool) -> Result<Done, Error> {
+    fn end(
+        self,
+        cx: &mut Context<'_>,
+        wanted: &Wanted<'_>,
+        rewritten: Rewritten,
+    ) -> Result<Done, Error> {
         match self.head {
             Some(head) if cx.reply.protocol() == Protocol::Resp2 => {
                 cx.reply.fill_array(head, self.pairs);
             }
             Some(head) => cx.reply.fill_map(head, self.pairs),
-            None if blocks && !cx.session.in_exec => return Err(CANNOT_WAIT),
-            None => cx.reply.null_array(),
+            None => match wanted.until_ms {
+                Some(until_ms) => return wait(cx, wanted.wait(until_ms, rewritten)),
+                None => cx.reply.null_array(),
+            },
         }
         Ok(Done::Replied)
     }
 }
 
-/// BLOCK where it would have to wait.
-const CANNOT_WAIT: Error =
-    Error::new("ERR there is no data for BLOCK to return, and waiting for it is not supported");
-
 fn xread(cx: &mut Context<'_>) -> Result<Done, Error> {
-    let wanted = Wanted::read(cx.args, false, cx.now.unix_ms())?;
+    let wanted = Wanted::read(cx.args, false, cx.now)?;
     let db = cx.db();
     let mut ids: SmallVec<[StreamId; 8]> = SmallVec::new();
     for at in wanted.keys..wanted.keys + wanted.streams {
@@ -197,7 +197,8 @@ fn xread(cx: &mut Context<'_>) -> Result<Done, Error> {
         });
     }
     let mut served = Served::default();
-    for (at, id) in (wanted.keys..).zip(ids) {
+    let positions = (wanted.keys..).zip(ids.iter().copied());
+    for (at, id) in positions.clone() {
         let key = cx.key(at);
         let Some(found) = cx.view.again(db, key) else { continue };
         let log = found.collection::<Stream>()?.log();
@@ -208,11 +209,16 @@ fn xread(cx: &mut Context<'_>) -> Result<Done, Error> {
         served.key(cx.reply, key.bytes);
         reply_range(cx.reply, log, (from, StreamId::MAX), wanted.count, false);
     }
-    served.end(cx, wanted.blocks)
+    // Tried again, `$` still is what it was when the client asked.
+    let rewritten = positions
+        .filter(|(at, _)| cx.arg(at + wanted.streams) == b"$")
+        .map(|(at, id)| (at + wanted.streams, id.to_string().into_bytes()))
+        .collect();
+    served.end(cx, &wanted, rewritten)
 }
 
 fn xreadgroup(cx: &mut Context<'_>) -> Result<Done, Error> {
-    let wanted = Wanted::read(cx.args, true, cx.now.unix_ms())?;
+    let wanted = Wanted::read(cx.args, true, cx.now)?;
     let Some((group, consumer)) = wanted.reader else { return Err(Error::SYNTAX) };
     let db = cx.db();
     let mut ids: SmallVec<[Option<StreamId>; 8]> = SmallVec::new();
@@ -259,7 +265,7 @@ fn xreadgroup(cx: &mut Context<'_>) -> Result<Done, Error> {
             cx.notify(class::STREAM, CONSUMER_CREATED, key);
         }
     }
-    served.end(cx, wanted.blocks)
+    served.end(cx, &wanted, Vec::new())
 }
 
 fn meaningless(symbol: char) -> Error {

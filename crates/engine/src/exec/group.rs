@@ -9,7 +9,8 @@
 //!
 //! Rules. Only brief commands with one key are grouped (`Command::is_brief`), because others wait
 //! for the shards meanwhile; not a write whose value is to be compressed first (`compress`). A
-//! group ends where the next request is of another kind, and there is none while a session or a
+//! group ends where the next request is of another kind, and where a key became ready that
+//! somebody waits for, and there is none while a session or a
 //! pause asks for a look before each request; a write is in none while a limit in entries is set.
 //! Room in bytes is made for all writes of a group before it is opened. So nothing that the gate
 //! asks can change inside a group. Replies, errors and their order are those of single execution.
@@ -26,8 +27,8 @@ use pannier_store::{Key, Now, Open};
 use smallvec::SmallVec;
 
 use super::compress::Ahead;
-use super::open;
 use super::settle::{self, Ran};
+use super::{open, serve};
 use crate::command::{Context, Done, Resolved, flags};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -185,15 +186,17 @@ fn execute(
         let (command, args) = (cx.command, cx.args);
         watch.passed(engine, cx.session, Request { command, args }, cx.reply.len_since(mark), now);
         done = index + 1;
-        if cx.reply.len_since(begin) >= REPLY_LEN_MAX {
+        let ready = engine.keyspace.ready_shards() != 0;
+        if ready || cx.reply.len_since(begin) >= REPLY_LEN_MAX {
             break;
         }
     }
     let (dirty, sooner) = (cx.view.dirty(), cx.view.sooner());
-    drop(cx);
+    let us = watch.elapsed_us(engine);
+    serve::close(cx);
     engine.deliver();
     let ran = Ran { ids: &group.ids[..done], failures, dirty, sooner };
-    settle::settle_group(engine, config, session, ran, watch.elapsed_us(engine), now);
+    settle::settle_group(engine, config, session, ran, us, now);
     done
 }
 

@@ -14,10 +14,13 @@ mod gate;
 mod group;
 mod open;
 mod queue;
+mod serve;
 mod settle;
 
 pub(crate) use compress::Ahead;
 pub(crate) use open::make_room;
+pub(crate) use serve::serve;
+pub(crate) use settle::{Executed, settle};
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,6 +36,7 @@ use crate::error::Error;
 use crate::logs::Request;
 use crate::session::{ReplyMode, Session};
 use crate::transaction::Queued;
+use crate::waiting;
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub enum Next {
         /// End of the pause.
         until_ms: u64,
     },
+    /// The last request waits: nothing may be executed before `Session::end_wait`.
+    Waiting,
     /// Write the replies, then close.
     Close,
 }
@@ -77,6 +83,9 @@ pub fn run(
             match execute(engine, session, (batch.request(at, buf), started), reply, now) {
                 Step::Done if session.closing => {
                     return Ran { executed: at + 1 - start, next: Next::Close };
+                }
+                Step::Done if session.is_waiting() => {
+                    return Ran { executed: at + 1 - start, next: Next::Waiting };
                 }
                 Step::Done => {}
                 Step::Held(until_ms) => {
@@ -173,7 +182,7 @@ fn perform(
     engine: &Engine,
     config: &Config,
     session: &mut Session,
-    (found, args, started): (Resolved, Args<'_>, u64),
+    (found, args, mut started): (Resolved, Args<'_>, u64),
     (reply, now): (&mut Reply, Now),
 ) {
     let mark = reply.mark();
@@ -198,7 +207,12 @@ fn perform(
                     now,
                 };
                 let outcome = (command.handler)(&mut cx);
-                (outcome, cx.view.dirty(), cx.view.sooner())
+                if outcome == Ok(Done::Wait) {
+                    waiting::park(&mut cx, found, started);
+                }
+                let (dirty, sooner) = (cx.view.dirty(), cx.view.sooner());
+                started += serve::close(cx);
+                (outcome, dirty, sooner)
             }
         };
     if outcome == Ok(Done::RunQueue) {
@@ -207,6 +221,10 @@ fn perform(
     let mut changed = None;
     match &outcome {
         Ok(Done::Replied | Done::RunQueue) => {}
+        Ok(Done::Wait) => {
+            settle::changed(engine, session, dirty, sooner);
+            return tell(engine, config, session, Request { command, args }, now);
+        }
         Ok(Done::Trim) => open::trim(engine, changed.insert(engine.config()), now),
         Ok(Done::Close) => session.close(),
         Err(error) => {
@@ -217,11 +235,16 @@ fn perform(
     }
     let failed = outcome.is_err();
     let ran = settle::Executed { id: found.id, args, failed, dirty, sooner, started };
-    engine.deliver();
-    if engine.monitors.any() {
-        engine.monitors.show(config, session, Request { command, args }, now);
-    }
+    tell(engine, config, session, Request { command, args }, now);
     // CONFIG SET is measured by the thresholds that it has set.
     let config = changed.as_deref().unwrap_or(config);
     settle::settle(engine, config, session, ran, (reply, mark), now);
+}
+
+/// What other clients hear of a request that ran: its events, and the request itself.
+fn tell(engine: &Engine, config: &Config, session: &Session, request: Request<'_>, now: Now) {
+    engine.deliver();
+    if engine.monitors.any() {
+        engine.monitors.show(config, session, request, now);
+    }
 }

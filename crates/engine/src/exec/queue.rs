@@ -10,6 +10,7 @@ use pannier_store::{Now, Open, View};
 
 use super::compress::Ahead;
 use super::open::{self, Creates};
+use super::serve;
 use super::settle;
 use crate::command::row::KeyList;
 use crate::command::{Context, Done, Opens, flags};
@@ -82,6 +83,7 @@ fn run_opened<'a>(
         }
     }
     cx.session.in_exec = false;
+    serve::close(cx);
     Ok(all)
 }
 

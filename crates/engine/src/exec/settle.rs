@@ -17,13 +17,13 @@ use crate::logs::Request;
 use crate::session::{ReplyMode, Session};
 
 /// What is known of a request that ran.
-pub(super) struct Executed<'a> {
-    pub(super) id: u16,
-    pub(super) args: Args<'a>,
-    pub(super) failed: bool,
-    pub(super) dirty: u64,
-    pub(super) sooner: bool,
-    pub(super) started: u64,
+pub(crate) struct Executed<'a> {
+    pub(crate) id: u16,
+    pub(crate) args: Args<'a>,
+    pub(crate) failed: bool,
+    pub(crate) dirty: u64,
+    pub(crate) sooner: bool,
+    pub(crate) started: u64,
 }
 
 /// What is known of a group that ran.
@@ -52,7 +52,7 @@ fn seen_all(session: &Session, id: u16, n: u64, now: Now) {
 }
 
 /// Everything that follows from an executed request.
-pub(super) fn settle(
+pub(crate) fn settle(
     engine: &Engine,
     config: &Config,
     session: &Session,
@@ -155,7 +155,7 @@ impl<'a> Watch<'a> {
 
 /// What follows from changes of data.
 #[inline]
-fn changed(engine: &Engine, session: &Session, dirty: u64, sooner: bool) {
+pub(super) fn changed(engine: &Engine, session: &Session, dirty: u64, sooner: bool) {
     if sooner {
         engine.host.wake_expiry();
     }

@@ -9,7 +9,7 @@
 //! that one wake-up serves all letters until the next look. Neighbours: `bell` wakes those who
 //! are sent messages.
 
-use pannier_engine::Letter;
+use pannier_engine::{Ending, Letter};
 
 use super::{Connection, End, SEND_LEN, Turn};
 use crate::bell::Bell;
@@ -28,6 +28,10 @@ impl Connection {
                     Letter::Kill => return Err(End::Killed),
                     Letter::Overflow => return Err(End::OutputLimit),
                     Letter::Resume => self.held_until_ms = None,
+                    Letter::Served(reply) => self.end_wait(turn, Ending::Served(reply))?,
+                    Letter::Unblocked { error } => {
+                        self.end_wait(turn, Ending::Unblocked { error })?;
+                    }
                     // Posted since the messages were read.
                     Letter::Push(message) => {
                         turn.scratch.reply.clear();

@@ -3,7 +3,7 @@
 //! What they share is here: a keyspace on a clock that the test moves, and the recount, which
 //! works every sum out anew from the entries themselves. One file per promise: the sums
 //! (`accounting`), compressed values (`compression`), expiry (`expiry`), victims (`eviction`), the
-//! limits in entries (`limits`), walks (`scan`), and one for each type.
+//! limits in entries (`limits`), walks (`scan`), those who wait (`waiters`), and one for each type.
 
 mod accounting;
 mod compression;
@@ -16,6 +16,9 @@ mod scan;
 mod set;
 mod sorted_set;
 mod stream;
+mod waiters;
+
+use std::sync::Arc;
 
 use crate::value::{ARMED, COMPRESSED, footprint, large_hash};
 use crate::{Compression, Deadline, Key, Keyspace, NewValue, Now, Open, Options, Rules, Str, View};
@@ -33,7 +36,7 @@ fn keyspace(shards: usize) -> Keyspace {
         databases: 16,
         seed: 7,
         now: at(START_MS),
-        reaper: std::sync::Arc::new(drop),
+        reaper: Arc::new(drop),
     })
 }
 
