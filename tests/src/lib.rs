@@ -16,5 +16,6 @@
 pub mod differential;
 pub mod events;
 pub mod random;
+pub mod simulation;
 pub mod target;
 pub mod transcript;

@@ -22,6 +22,7 @@ mod eviction;
 mod expiry;
 mod fields;
 mod found;
+mod guards;
 mod hash;
 mod interest;
 mod keyspace;

@@ -22,11 +22,12 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_collections::{Entry, NewPayload, Payload};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 
 use crate::edit::Edit;
 use crate::events::{Classes, Event, class};
 use crate::found::Found;
+use crate::guards::Guards;
 use crate::hash::Key;
 use crate::interest::Watcher;
 use crate::keyspace::{Garbage, Keyspace};
@@ -95,58 +96,6 @@ pub struct View<'k> {
 /// An entry outside the keyspace: taken out of it to be put back under another name or database,
 /// or newly made (see `maker`).
 pub struct Taken(pub(crate) Item);
-
-/// The locks held, ascending by shard. One, the common case, needs no allocation.
-pub(crate) enum Guards<'k> {
-    None,
-    One([MutexGuard<'k, Shard>; 1]),
-    Many(Vec<MutexGuard<'k, Shard>>),
-}
-
-impl<'k> Guards<'k> {
-    fn lock(shards: &'k [Mutex<Shard>], mask: u64) -> Self {
-        match mask.count_ones() {
-            0 => Self::None,
-            1 => Self::One([shards[mask.trailing_zeros() as usize].lock()]),
-            n => {
-                let mut guards = Vec::with_capacity(n as usize);
-                let mut rest = mask;
-                while rest != 0 {
-                    guards.push(shards[rest.trailing_zeros() as usize].lock());
-                    rest &= rest - 1;
-                }
-                Self::Many(guards)
-            }
-        }
-    }
-
-    fn as_slice(&self) -> &[MutexGuard<'k, Shard>] {
-        match self {
-            Self::None => &[],
-            Self::One(one) => one,
-            Self::Many(many) => many,
-        }
-    }
-
-    /// Puts one more in at its place.
-    pub(crate) fn insert(&mut self, at: usize, guard: MutexGuard<'k, Shard>) {
-        let mut guards = match std::mem::replace(self, Self::None) {
-            Self::None => Vec::new(),
-            Self::One([one]) => vec![one],
-            Self::Many(many) => many,
-        };
-        guards.insert(at, guard);
-        *self = Self::Many(guards);
-    }
-
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [MutexGuard<'k, Shard>] {
-        match self {
-            Self::None => &mut [],
-            Self::One(one) => one,
-            Self::Many(many) => many,
-        }
-    }
-}
 
 impl Keyspace {
     /// Locks the shards that `open` names, in ascending order.

@@ -17,7 +17,7 @@
 //! keys, so that every queue ascends by them.
 //!
 //! Neighbours: `interest` reports changes; `pannier_engine`'s `exec::serve` is the user.
-//! Tests: `tests::waiters`.
+//! Tests: `tests::waiters`, and the simulation of `pannier-tests`.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};

@@ -91,9 +91,15 @@ impl Target for InProcess {
 }
 
 /// A program around the engine that does nothing by itself.
-struct StillHost {
+pub(crate) struct StillHost {
     clock: Clock,
     down: Arc<AtomicBool>,
+}
+
+impl StillHost {
+    pub(crate) fn new(clock: &Clock) -> Self {
+        Self { clock: clock.clone(), down: Arc::default() }
+    }
 }
 
 impl Host for StillHost {
@@ -171,7 +177,7 @@ struct EngineClient {
     last: Vec<u8>,
 }
 
-fn reading(clock: &Clock) -> Now {
+pub(crate) fn reading(clock: &Clock) -> Now {
     let now = clock.now();
     Now { unix_us: now.unix_us, mono_us: now.mono_us }
 }
