@@ -511,8 +511,13 @@ impl<'k> View<'k> {
 
     /// Puts a taken entry in under a key, over whatever was there.
     pub fn put(&mut self, database: usize, key: Key<'_>, taken: Taken) {
+        self.put_elements(database, key, taken, 1);
+    }
+
+    /// The same for a collection that counts as a change for each of its elements.
+    pub fn put_elements(&mut self, database: usize, key: Key<'_>, taken: Taken, elements: usize) {
         let Taken(mut item) = taken;
-        self.dirty += 1;
+        self.dirty += elements as u64;
         let counters = &self.keyspace.counters;
         let replaced = self.shard(key).remove(counters, database, key);
         let wanted = self.wanted;

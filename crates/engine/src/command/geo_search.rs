@@ -260,7 +260,7 @@ fn search(cx: &mut Context<'_>, source: usize, dialect: (Dialect, bool)) -> Resu
     let event = if searches { "geosearchstore" } else { "georadiusstore" };
     match made {
         Some(made) => {
-            cx.view.put(db, destination, made);
+            cx.view.put_elements(db, destination, made, stored);
             cx.notify(class::SORTED_SET, event, destination);
         }
         None if cx.view.remove(db, destination) => {

@@ -376,7 +376,7 @@ fn store(
     });
     match made {
         Some(made) => {
-            cx.view.put(db, destination, made);
+            cx.view.put_elements(db, destination, made, texts.len());
             cx.notify(class::LIST, "sortstore", destination);
         }
         None if cx.view.remove(db, destination) => {
