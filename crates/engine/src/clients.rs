@@ -82,6 +82,10 @@ pub struct Client {
     pub(crate) watched: AtomicUsize,
     /// Subscriptions to channels, patterns and shard channels.
     pub(crate) subscribed: [AtomicUsize; 3],
+    /// Bits: it tracks keys, by prefixes, and whoever is told in its place has gone.
+    pub(crate) tracking: AtomicU32,
+    /// Who is told in its place, 0 for nobody.
+    pub(crate) redirect: AtomicU64,
     /// It is shown what others run.
     pub(crate) monitoring: AtomicBool,
     pub(crate) no_evict: AtomicBool,
@@ -129,6 +133,24 @@ impl Client {
         }
     }
 
+    /// Shows in CLIENT LIST how it tracks.
+    pub(crate) fn publish_tracking(&self, on: bool, broadcast: bool, broken: bool, redirect: u64) {
+        let bits = [(on, TRACKS), (broadcast, BROADCASTS), (broken, BROKEN_REDIRECT)];
+        let bits = bits.iter().fold(0, |all, (set, bit)| if *set { all | bit } else { all });
+        self.tracking.store(bits, Relaxed);
+        self.redirect.store(redirect, Relaxed);
+    }
+
+    /// Whether all of these bits of its tracking are set.
+    pub(crate) fn tracks(&self, bits: u32) -> bool {
+        self.tracking.load(Relaxed) & bits == bits
+    }
+
+    /// Who is told in its place, as CLIENT GETREDIR answers.
+    pub(crate) fn redirect(&self) -> i64 {
+        if self.tracks(TRACKS) { self.redirect.load(Relaxed) as i64 } else { -1 }
+    }
+
     /// How much it may leave unread.
     pub fn output_limit(&self, limits: &OutputLimits) -> OutputLimit {
         let is_sent = self.is_subscribed() || self.monitoring.load(Relaxed);
@@ -164,6 +186,13 @@ impl Client {
     }
 }
 
+/// It tracks keys.
+pub(crate) const TRACKS: u32 = 1;
+/// It tracks keys by their prefixes.
+pub(crate) const BROADCASTS: u32 = 1 << 1;
+/// Whoever should be told in its place has gone.
+pub(crate) const BROKEN_REDIRECT: u32 = 1 << 2;
+
 /// All connected clients, by id.
 #[derive(Default)]
 pub(crate) struct Clients {
@@ -190,6 +219,8 @@ impl Clients {
             queued: AtomicI32::new(-1),
             watched: AtomicUsize::new(0),
             subscribed: Default::default(),
+            tracking: AtomicU32::new(0),
+            redirect: AtomicU64::new(0),
             monitoring: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
@@ -229,6 +260,12 @@ impl Clients {
     /// The client of an id.
     pub(crate) fn by_id(&self, id: u64) -> Option<Arc<Client>> {
         self.map.lock().get(&id).cloned()
+    }
+
+    /// A connected client.
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Client>> {
+        let found = self.by_id(id);
+        found.filter(|client| !client.closing.load(Relaxed))
     }
 
     /// All clients, in ascending order of id.

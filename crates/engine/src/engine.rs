@@ -23,6 +23,7 @@ use crate::pause::Pause;
 use crate::pubsub::PubSub;
 use crate::session::Session;
 use crate::stats::{Lane, Stats};
+use crate::tracking::Tracking;
 
 /// How to build an engine.
 pub struct Options {
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) pause: Pause,
     pub(crate) pubsub: PubSub,
     pub(crate) monitors: Monitors,
+    pub(crate) tracking: Tracking,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Now,
     /// 40 hexadecimal digits, new for every start.
@@ -106,6 +108,7 @@ impl Engine {
             pause: Pause::default(),
             pubsub: PubSub::default(),
             monitors: Monitors::default(),
+            tracking: Tracking::default(),
             host,
             started: now,
             run_id: Mutex::new(run_id),
@@ -199,7 +202,11 @@ impl Engine {
     /// own events wait.
     pub(crate) fn deliver(&self) {
         if self.keyspace.has_events() {
-            self.pubsub.deliver(&self.keyspace, &self.config.load());
+            let config = self.config.load();
+            let changes = self.pubsub.deliver(&self.keyspace, &config);
+            if !changes.is_empty() {
+                self.tracking.deliver(&changes, &config.client_output_buffer_limit);
+            }
         }
     }
 
@@ -277,6 +284,7 @@ impl Engine {
             self.compressor.rest();
         }
         self.keyspace.want_events(config.notify_keyspace_events.wanted());
+        self.keyspace.set_tracked_keys_max(config.tracking_table_max_keys);
         self.keyspace.set_entries_max(config.maxentries);
         for database in 0..databases {
             let limit = config.db_maxentries.iter().rev().find(|(index, _)| *index == database);

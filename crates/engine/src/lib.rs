@@ -33,6 +33,7 @@ mod pause;
 mod pubsub;
 mod session;
 mod stats;
+mod tracking;
 mod transaction;
 mod waiting;
 

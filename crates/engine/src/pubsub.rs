@@ -21,7 +21,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use pannier_resp::{Protocol, Reply};
-use pannier_store::Keyspace;
+use pannier_store::{Change, Keyspace};
 use parking_lot::Mutex;
 
 use crate::clients::Client;
@@ -200,20 +200,23 @@ impl PubSub {
     }
 
     /// Delivers the events of keys that have been recorded, in order: they are taken and sent
-    /// under one lock.
+    /// under one lock. Returns the changes that trackers have to be told of.
     #[cold]
-    pub(crate) fn deliver(&self, keyspace: &Keyspace, config: &Config) {
+    pub(crate) fn deliver(&self, keyspace: &Keyspace, config: &Config) -> Vec<Change> {
         let mut wakers = Wakers::default();
-        {
+        let changes = {
             let registry = self.registry.lock();
             let limits = &config.client_output_buffer_limit;
-            for event in keyspace.take_events() {
+            let happened = keyspace.take_happened();
+            for event in happened.events {
                 for (channel, payload) in config.notify_keyspace_events.messages(&event) {
                     send(&registry, (&channel, payload), limits, &mut wakers);
                 }
             }
-        }
+            happened.changes
+        };
         wakers.wake();
+        changes
     }
 
     /// Delivers a message to the subscribers of a shard channel; returns to how many.

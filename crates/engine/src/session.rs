@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::mailbox::Mailbox;
 use crate::pubsub::Subscriptions;
 use crate::stats::Lane;
+use crate::tracking::Mode;
 use crate::transaction::{Queue, Watches};
 use crate::waiting::Wait;
 
@@ -55,6 +56,8 @@ pub struct Session {
     pub(crate) wait: Option<Box<Wait>>,
     /// It stands in for a session that waits, while that one's request is tried again.
     pub(crate) stands_in: bool,
+    /// How it tracks keys, if it does.
+    pub(crate) tracking: Option<Box<Mode>>,
 }
 
 impl Session {
@@ -81,6 +84,7 @@ impl Session {
             subscriptions: None,
             wait: None,
             stands_in: false,
+            tracking: None,
         }
     }
 
@@ -113,7 +117,7 @@ impl Session {
 
     /// Whether messages are sent to it that are no replies.
     pub fn expects_pushes(&self) -> bool {
-        self.subscriptions.is_some() || self.is_monitor()
+        self.subscriptions.is_some() || self.tracking.is_some() || self.is_monitor()
     }
 
     /// Whether it is shown what others run.
@@ -127,8 +131,14 @@ impl Session {
         self.subscriptions.is_some() && self.protocol == Protocol::Resp2
     }
 
-    /// Ends all subscriptions, and monitoring.
+    /// The engine that it is a session of.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Ends all subscriptions, tracking and monitoring.
     pub(crate) fn unsubscribe_all(&mut self) {
+        self.untrack();
         self.engine.monitors.remove(&self.client);
         if let Some(held) = self.subscriptions.take() {
             self.engine.pubsub.forget(&self.client, *held);

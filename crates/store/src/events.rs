@@ -12,9 +12,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::hash::Key;
+use crate::interest::Change;
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 use crate::view::View;
@@ -74,7 +75,16 @@ pub struct Event {
 pub(crate) struct Outbox {
     wanted: AtomicU32,
     full: AtomicBool,
-    events: Mutex<Vec<Event>>,
+    happened: Mutex<Happened>,
+}
+
+/// What has happened, in order.
+#[derive(Debug, Default)]
+pub struct Happened {
+    /// Events that are wanted.
+    pub events: Vec<Event>,
+    /// Changes that caches have to be told of.
+    pub changes: Vec<Change>,
 }
 
 impl Outbox {
@@ -86,8 +96,12 @@ impl Outbox {
 
     /// Moves events in. The caller holds the locks of the shards where they happened.
     #[cold]
-    pub(crate) fn put(&self, events: &mut Vec<Event>) {
-        self.events.lock().append(events);
+    pub(crate) fn put(&self, events: &mut Vec<Event>, changes: &mut Vec<Change>) {
+        {
+            let mut happened = self.happened.lock();
+            happened.events.append(events);
+            happened.changes.append(changes);
+        }
         self.full.store(true, Relaxed);
     }
 }
@@ -105,10 +119,30 @@ impl Keyspace {
     }
 
     /// Takes what has happened so far, in order.
-    pub fn take_events(&self) -> Vec<Event> {
-        let mut events = self.counters.outbox.events.lock();
+    pub fn take_happened(&self) -> Happened {
+        let mut happened = self.counters.outbox.happened.lock();
         self.counters.outbox.full.store(false, Relaxed);
-        std::mem::take(&mut events)
+        std::mem::take(&mut happened)
+    }
+
+    /// Says whether somebody wants to be told of every key's changes.
+    pub fn broadcast_changes(&self, wanted: bool) {
+        self.tracking.broadcasts.store(wanted, Relaxed);
+    }
+
+    /// Says how many sessions track keys.
+    pub fn set_tracking_sessions(&self, sessions: usize) {
+        self.tracking.sessions.store(sessions, Relaxed);
+    }
+
+    /// Limits the keys that have trackers; 0 lifts the limit.
+    pub fn set_tracked_keys_max(&self, max: usize) {
+        self.tracking.keys_max.store(max, Relaxed);
+    }
+
+    /// Keys that have trackers, and trackers of all keys.
+    pub fn tracked(&self) -> (usize, usize) {
+        (self.tracking.keys.load(Relaxed), self.tracking.items.load(Relaxed))
     }
 }
 
@@ -150,19 +184,56 @@ impl View<'_> {
 
     /// Hands over what has happened so far, before something else is told.
     pub fn hand_over(&mut self) {
-        if self.guards.as_mut_slice().iter().any(|shard| !shard.events.is_empty()) {
+        let nothing = |shard: &MutexGuard<'_, Shard>| {
+            shard.events.is_empty() && !shard.interest.has_changes()
+        };
+        if !self.guards.as_mut_slice().iter().all(nothing) {
             self.gather();
         }
-        if !self.events.is_empty() {
-            self.keyspace.counters.outbox.put(&mut self.events);
+        if !self.events.is_empty() || !self.changes.is_empty() {
+            self.keyspace.counters.outbox.put(&mut self.events, &mut self.changes);
         }
     }
 
     /// Takes in what the opened shards have recorded, which came before what is recorded next.
     #[cold]
     fn gather(&mut self) {
+        let gathered = self.changes.len();
         for shard in self.guards.as_mut_slice() {
             self.events.append(&mut shard.events);
+            for change in &mut shard.interest.changes {
+                if let Change::Key { by, .. } = change {
+                    *by = self.origin;
+                }
+            }
+            self.changes.append(&mut shard.interest.changes);
+        }
+        // They lie in the order of their shards.
+        self.changes[gathered..].sort_by_key(|change| match change {
+            Change::Key { order, .. } => *order,
+            Change::Flush => 0,
+        });
+    }
+
+    /// Says which session changes keys here.
+    pub fn set_origin(&mut self, session: u64) {
+        self.origin = session;
+    }
+
+    /// A session has read a key, and is told when it changes.
+    pub fn track(&mut self, key: Key<'_>, session: u64) {
+        self.shard(key).interest.track(key.bytes, session);
+    }
+
+    /// Every key of a database, or of all, is gone.
+    pub(crate) fn note_flush(&mut self, database: Option<usize>) {
+        if database.is_none() {
+            let shards = self.guards.as_mut_slice().iter_mut();
+            shards.for_each(|shard| shard.interest.clear_trackers());
+        }
+        if self.keyspace.tracking.sessions.load(Relaxed) > 0 {
+            self.gather();
+            self.changes.push(Change::Flush);
         }
     }
 }

@@ -1,33 +1,120 @@
 //! Interest in keys: who must be told when a key changes.
 //!
-//! Each shard has one table from key to those who watch it and those who wait for it; every change
-//! of a key looks there once, and while nobody is interested in anything that is a check for
-//! emptiness. A watcher is a flag shared with its session: WATCH leaves it here, a change raises
-//! it, EXEC reads it. Waiters have their queues in `waiters`. (Tracking caches are a further kind
-//! of interest and will live in the same table.)
+//! Each shard has one table from key to those who watch it, those who wait for it and those who
+//! may have cached it; every change of a key looks there once, and while nobody is interested in
+//! anything that is a check for emptiness. A watcher is a flag shared with its session: WATCH
+//! leaves it here, a change raises it, EXEC reads it. Waiters have their queues in `waiters`. A
+//! tracker is the number of a session that has read the key and may have cached it: a change takes
+//! it out and records a [`Change`], which goes into the outbox as events do. Trackers belong to a
+//! key whatever its database, as in Redis. They are bounded over all shards: the one too many
+//! drives another key's out of its shard, whose sessions are told as if that key had changed.
 //!
-//! A flag is taken out when its session forgets the key; flags of sessions that are gone are
-//! dropped when their key changes. Neighbours: `shard` reports changes, `view` registers.
+//! A flag is taken out when its session forgets the key; flags and numbers of sessions that are
+//! gone are dropped when their key changes. Neighbours: `shard` reports changes, `view` registers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::waiters::{Bell, Waiting};
 
 /// A watcher's flag: raised when a watched key has changed.
 pub type Watcher = Arc<AtomicBool>;
 
+/// A change that caches have to be told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A key has changed.
+    Key {
+        /// The key.
+        key: Box<[u8]>,
+        /// The sessions that had read it.
+        trackers: Vec<u64>,
+        /// The session that changed it, or 0.
+        by: u64,
+        /// Numbers changes in the order in which they happened.
+        order: u64,
+    },
+    /// Every key of a database is gone.
+    Flush,
+}
+
+/// What all shards share about trackers.
+#[derive(Debug, Default)]
+pub(crate) struct Tracking {
+    /// Somebody wants to be told of keys that nobody has read.
+    pub(crate) broadcasts: AtomicBool,
+    /// Sessions that track.
+    pub(crate) sessions: AtomicUsize,
+    /// Keys with trackers, at most; 0 is no limit.
+    pub(crate) keys_max: AtomicUsize,
+    pub(crate) keys: AtomicUsize,
+    pub(crate) items: AtomicUsize,
+    /// Changes recorded so far.
+    changes: AtomicU64,
+}
+
 /// One shard's table of interest. Databases are named by index, because that is what a session
 /// watches: SWAPDB is a change of every key in both.
 pub(crate) struct Interest {
     watchers: HashMap<(u32, Box<[u8]>), Vec<Watcher>>,
     pub(crate) waiting: Waiting,
+    trackers: HashMap<Box<[u8]>, Vec<u64>>,
+    tracking: Arc<Tracking>,
+    /// What has changed under the present lock.
+    pub(crate) changes: Vec<Change>,
 }
 
 impl Interest {
-    pub(crate) fn new(bell: Arc<Bell>, shard: usize) -> Self {
-        Self { watchers: HashMap::new(), waiting: Waiting::new(bell, shard) }
+    pub(crate) fn new((bell, shard): (Arc<Bell>, usize), tracking: Arc<Tracking>) -> Self {
+        Self {
+            watchers: HashMap::new(),
+            waiting: Waiting::new(bell, shard),
+            trackers: HashMap::new(),
+            tracking,
+            changes: Vec::new(),
+        }
+    }
+
+    /// A session has read a key.
+    pub(crate) fn track(&mut self, key: &[u8], session: u64) {
+        if let Some(held) = self.trackers.get_mut(key) {
+            if !held.contains(&session) {
+                held.push(session);
+                self.tracking.items.fetch_add(1, Relaxed);
+            }
+            return;
+        }
+        self.trackers.insert(key.into(), vec![session]);
+        self.tracking.items.fetch_add(1, Relaxed);
+        let keys = self.tracking.keys.fetch_add(1, Relaxed) + 1;
+        let max = self.tracking.keys_max.load(Relaxed);
+        if max > 0 && keys > max {
+            let other = self.trackers.keys().find(|other| ***other != *key);
+            let driven_out = other.map_or_else(|| key.into(), Clone::clone);
+            self.forget_trackers(&driven_out);
+        }
+    }
+
+    /// Takes the trackers of a key out, to be told.
+    fn forget_trackers(&mut self, key: &[u8]) {
+        let trackers = self.trackers.remove(key).unwrap_or_default();
+        if !trackers.is_empty() {
+            self.tracking.keys.fetch_sub(1, Relaxed);
+            self.tracking.items.fetch_sub(trackers.len(), Relaxed);
+        } else if !self.tracking.broadcasts.load(Relaxed) {
+            return;
+        }
+        let order = self.tracking.changes.fetch_add(1, Relaxed);
+        self.changes.push(Change::Key { key: key.into(), trackers, by: 0, order });
+    }
+
+    /// Forgets all trackers.
+    pub(crate) fn clear_trackers(&mut self) {
+        let items: usize = self.trackers.values().map(Vec::len).sum();
+        self.tracking.keys.fetch_sub(self.trackers.len(), Relaxed);
+        self.tracking.items.fetch_sub(items, Relaxed);
+        self.trackers.clear();
     }
 
     pub(crate) fn watch(&mut self, database: usize, key: &[u8], watcher: &Watcher) {
@@ -51,7 +138,16 @@ impl Interest {
     /// Whether nobody is interested in anything.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.watchers.is_empty() && self.waiting.is_empty()
+        self.watchers.is_empty()
+            && self.waiting.is_empty()
+            && self.trackers.is_empty()
+            && !self.tracking.broadcasts.load(Relaxed)
+    }
+
+    /// Whether there are changes to be told of.
+    #[inline]
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
     }
 
     /// Number of watched keys.
@@ -71,12 +167,10 @@ impl Interest {
         if !self.waiting.is_empty() {
             self.waiting.changed(database, key);
         }
-        if self.watchers.is_empty() {
-            return;
-        }
         if let Some(held) = self.watchers.get(&(database as u32, Box::from(key))) {
             raise(held);
         }
+        self.forget_trackers(key);
     }
 
     /// A whole database has changed, as far as `concerns` a key.
@@ -98,5 +192,42 @@ impl Interest {
 fn raise(watchers: &[Watcher]) {
     for watcher in watchers {
         watcher.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(interest: &mut Interest) -> Vec<(Vec<u8>, Vec<u64>)> {
+        let changes = std::mem::take(&mut interest.changes);
+        let told = changes.into_iter().filter_map(|change| match change {
+            Change::Key { key, trackers, .. } => Some((key.to_vec(), trackers)),
+            Change::Flush => None,
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_tracker_is_told_once_and_one_key_too_many_drives_another_out() {
+        let tracking = Arc::new(Tracking::default());
+        tracking.keys_max.store(2, Relaxed);
+        let mut interest = Interest::new((Arc::new(Bell::default()), 0), Arc::clone(&tracking));
+        interest.track(b"a", 1);
+        interest.track(b"a", 2);
+        interest.track(b"a", 2);
+        interest.track(b"b", 1);
+        assert!(told(&mut interest).is_empty());
+        interest.changed(0, b"a");
+        interest.changed(0, b"a");
+        assert_eq!(told(&mut interest), [(b"a".to_vec(), vec![1, 2])]);
+        interest.track(b"c", 3);
+        interest.track(b"d", 4);
+        let out = told(&mut interest);
+        assert!(matches!(&out[..], [(key, _)] if key != b"d"), "{out:?}");
+        assert_eq!(tracking.keys.load(Relaxed), 2);
+        assert_eq!(tracking.items.load(Relaxed), 2);
+        interest.clear_trackers();
+        assert_eq!((tracking.keys.load(Relaxed), interest.is_empty()), (0, true));
     }
 }

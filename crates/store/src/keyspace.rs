@@ -14,7 +14,7 @@ use crate::counters::{Counters, Totals};
 use crate::database::Compression;
 use crate::eviction::Pools;
 use crate::hash::{Key, KeyHasher};
-use crate::interest::{Interest, Watcher};
+use crate::interest::{Interest, Tracking, Watcher};
 use crate::shard::{DATABASES_MAX, Shard, ShardStats};
 use crate::waiters::Bell;
 use crate::{Now, Open, Rules};
@@ -46,6 +46,7 @@ pub struct Keyspace {
     pub(crate) shards: Box<[Mutex<Shard>]>,
     pub(crate) counters: Counters,
     pub(crate) hasher: KeyHasher,
+    pub(crate) tracking: Arc<Tracking>,
     /// Lower bound of the next deadline in any wheel.
     pub(crate) earliest: AtomicU64,
     /// The shard at which the next turn of expiry begins.
@@ -72,11 +73,12 @@ impl Keyspace {
         let mut seeds = fastrand::Rng::with_seed(options.seed);
         let now_ms = options.now.unix_ms();
         let bell = Arc::new(Bell::default());
+        let tracking = Arc::new(Tracking::default());
         Self {
             shards: (0..shards)
                 .map(|index| {
                     let seed = seeds.u64(..);
-                    let interest = Interest::new(Arc::clone(&bell), index);
+                    let interest = Interest::new((Arc::clone(&bell), index), Arc::clone(&tracking));
                     let around = (Arc::clone(&options.reaper), interest);
                     Mutex::new(Shard::new(hasher.clone(), seed, now_ms, around))
                 })
@@ -84,6 +86,7 @@ impl Keyspace {
             bell,
             counters: Counters::new(options.databases.clamp(1, DATABASES_MAX)),
             hasher,
+            tracking,
             earliest: AtomicU64::new(u64::MAX),
             expire_next: AtomicUsize::new(0),
             pools: Pools::new(options.seed),
@@ -157,8 +160,8 @@ impl Keyspace {
             self.counters.bytes.fetch_add(shard.delta, Relaxed);
             shard.delta = 0;
         }
-        if !shard.events.is_empty() {
-            self.counters.outbox.put(&mut shard.events);
+        if !shard.events.is_empty() || !shard.interest.changes.is_empty() {
+            self.counters.outbox.put(&mut shard.events, &mut shard.interest.changes);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::events::{Classes, Event, class};
 use crate::found::Found;
 use crate::guards::Guards;
 use crate::hash::Key;
-use crate::interest::Watcher;
+use crate::interest::{Change, Watcher};
 use crate::keyspace::{Garbage, Keyspace};
 use crate::shard::{Look, Shard, Slot};
 use crate::types::{self, Changes, Collection, Limits, Opened};
@@ -86,6 +86,9 @@ pub struct View<'k> {
     /// The classes of events that somebody wants.
     pub(crate) wanted: Classes,
     pub(crate) events: Vec<Event>,
+    pub(crate) changes: Vec<Change>,
+    /// The session that changes keys here; 0 for none.
+    pub(crate) origin: u64,
     /// The last collection that was opened for change was empty afterwards.
     pub(crate) emptied: bool,
     /// Lookups counted; the shards' sums follow when the locks are given back.
@@ -125,6 +128,8 @@ impl<'k> View<'k> {
             sooner: false,
             wanted: keyspace.counters.outbox.wanted(),
             events: Vec::new(),
+            changes: Vec::new(),
+            origin: 0,
             emptied: false,
             hits: 0,
             misses: 0,
@@ -193,6 +198,7 @@ impl<'k> View<'k> {
         let mut shard = self.keyspace.shards[index].lock();
         let result = work(&mut shard);
         self.events.append(&mut shard.events);
+        self.changes.append(&mut shard.interest.changes);
         self.keyspace.publish(&mut shard);
         result
     }
@@ -602,6 +608,7 @@ impl<'k> View<'k> {
         let flush = |shard: &mut MutexGuard<'k, Shard>| keyspace.flush_shard(shard, database);
         let garbage = self.guards.as_mut_slice().iter_mut().map(flush).collect();
         self.dirty += before.saturating_sub(keyspace.totals().entries) as u64;
+        self.note_flush(database);
         garbage
     }
 

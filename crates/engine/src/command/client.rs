@@ -1,7 +1,7 @@
 //! CLIENT: names, listing, killing, pausing and silencing connections.
 //!
-//! The filters that LIST and KILL share are in `client_filter`. Sub-commands about client-side
-//! caching come with that feature; UNBLOCK is in `block`. Transcripts:
+//! The filters that LIST and KILL share are in `client_filter`, client-side caching is in
+//! `client_tracking`, UNBLOCK in `block`. Transcripts:
 //! `tests/transcripts/connection`.
 
 use std::fmt::Write;
@@ -9,9 +9,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::block::CLIENT_UNBLOCK;
 use super::client_filter::Filter;
+use super::client_tracking::{
+    CLIENT_CACHING, CLIENT_GETREDIR, CLIENT_TRACKING, CLIENT_TRACKINGINFO,
+};
 use super::row::{Command, Context, Done, Group, categories, flags};
 use crate::args::is;
-use crate::clients::{Client, Transport};
+use crate::clients::{BROADCASTS, BROKEN_REDIRECT, Client, TRACKS, Transport};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::mailbox::Letter;
@@ -30,7 +33,9 @@ const CLIENT: Command = Command {
     summary: "Looks at and controls client connections.",
     complexity: "depends on the sub-command",
     subcommands: &[
+        CLIENT_CACHING,
         CLIENT_GETNAME,
+        CLIENT_GETREDIR,
         CLIENT_HELP,
         CLIENT_ID,
         CLIENT_INFO,
@@ -42,6 +47,8 @@ const CLIENT: Command = Command {
         CLIENT_REPLY,
         CLIENT_SETINFO,
         CLIENT_SETNAME,
+        CLIENT_TRACKING,
+        CLIENT_TRACKINGINFO,
         CLIENT_UNBLOCK,
         CLIENT_UNPAUSE,
     ],
@@ -426,7 +433,7 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
         line,
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} capa= db={} sub={} \
          psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
-         obl=0 oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir=-1 resp={} \
+         obl=0 oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir={} resp={} \
          lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
         client.id,
         client.addr,
@@ -446,6 +453,7 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
         client.memory(),
         if output > 0 { "rw" } else { "r" },
         labels.user,
+        client.redirect(),
         client.protocol.load(Relaxed),
         labels.lib_name,
         labels.lib_version,
@@ -465,6 +473,9 @@ pub(super) fn flag_letters(client: &Client) -> String {
         (client.is_subscribed(), 'P'),
         (client.queued.load(Relaxed) >= 0, 'x'),
         (client.blocked.load(Relaxed), 'b'),
+        (client.tracks(TRACKS), 't'),
+        (client.tracks(BROKEN_REDIRECT), 'R'),
+        (client.tracks(BROADCASTS), 'B'),
         (client.closing.load(Relaxed), 'c'),
         (client.transport == Transport::Unix, 'U'),
         (client.no_evict.load(Relaxed), 'e'),
@@ -479,8 +490,12 @@ pub(super) fn flag_letters(client: &Client) -> String {
 
 fn client_help(cx: &mut Context<'_>) -> Result<Done, Error> {
     cx.help(&[
+        "CACHING (YES|NO)",
+        "    Whether the keys of the next command are tracked, with OPTIN or OPTOUT.",
         "GETNAME",
         "    The name of this connection.",
+        "GETREDIR",
+        "    The number of the connection that is told in place of this one.",
         "ID",
         "    The number of this connection.",
         "INFO",
@@ -505,6 +520,10 @@ fn client_help(cx: &mut Context<'_>) -> Result<Done, Error> {
         "    Record the client library's LIB-NAME or LIB-VER.",
         "SETNAME <name>",
         "    Name this connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> ...] [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Tell this connection when keys change that it has read.",
+        "TRACKINGINFO",
+        "    How this connection tracks.",
         "UNBLOCK <client-id> [TIMEOUT|ERROR]",
         "    End the wait of a client inside a blocking command: as if its time were over, or as",
         "    an error.",

@@ -221,7 +221,7 @@ fn clients(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("client_recent_max_input_buffer", picture.largest_query);
     lines.add("client_recent_max_output_buffer", picture.largest_output);
     lines.add("blocked_clients", picture.blocked);
-    lines.add("tracking_clients", 0);
+    lines.add("tracking_clients", engine.tracking.counts().0);
     lines.add("clients_in_timeout_table", picture.waiting);
     lines.add("total_blocking_keys", picture.waited_keys.0);
     lines.add("total_blocking_keys_on_nokey", picture.waited_keys.1);
@@ -332,7 +332,10 @@ fn stats(picture: &Picture<'_>, lines: &mut Lines) {
     lines.each(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"], 0);
     lines.each(&["slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"], 0);
     lines.each(&["active_defrag_key_hits", "active_defrag_key_misses"], 0);
-    lines.each(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"], 0);
+    let (tracked_keys, trackers) = engine.keyspace.tracked();
+    lines.add("tracking_total_keys", tracked_keys);
+    lines.add("tracking_total_items", trackers);
+    lines.add("tracking_total_prefixes", engine.tracking.counts().1);
     lines.add("unexpected_error_replies", 0);
     lines.add("total_error_replies", totals.errors);
     lines.add("dump_payload_sanitizations", 0);

@@ -22,6 +22,7 @@ mod bitop;
 mod block;
 mod client;
 mod client_filter;
+mod client_tracking;
 mod commandlog;
 mod config;
 mod connection;

@@ -515,6 +515,25 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// A session that tracks has read the keys of its command.
+    #[inline]
+    pub(crate) fn remember_keys(&mut self) {
+        if self.session.tracking.is_some() && self.command.is(flags::READONLY) {
+            self.track_keys();
+        }
+    }
+
+    #[cold]
+    fn track_keys(&mut self) {
+        if self.session.tracking.as_ref().is_some_and(|mode| mode.remembers()) {
+            let (args, session, view) = (self.args, self.session.id(), &mut self.view);
+            self.command.key_positions(args, |at, _| {
+                let key = view.key(args.get(at));
+                view.track(key, session);
+            });
+        }
+    }
+
     /// Replies OK.
     ///
     /// # Errors

@@ -180,9 +180,6 @@ absent! {
     "modules" {
         "enable-module-command" = "no", Kind::Choice(&["no", "yes", "local"]), immutable;
     }
-    "client tracking" {
-        "tracking-table-max-keys" = "1000000", COUNT, live;
-    }
     "freeing in the background" {
         "lazyfree-lazy-eviction" = "no", BOOL, live;
         "lazyfree-lazy-expire" = "no", BOOL, live;

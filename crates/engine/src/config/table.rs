@@ -202,6 +202,9 @@ parameters! {
     /// their classes.
     notify_keyspace_events: Events = "", "notify-keyspace-events", Kind::Events, live;
 
+    /// Keys that the server remembers as read by clients that track; 0 means no limit.
+    tracking_table_max_keys: usize = "1000000", "tracking-table-max-keys", COUNT, live;
+
     // Logs and statistics.
 
     /// How much is logged.

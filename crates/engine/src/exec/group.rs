@@ -161,7 +161,8 @@ fn execute(
     (reply, now): (&mut Reply, Now),
 ) -> usize {
     let rules = Engine::rules(config, !session.no_touch());
-    let view = engine.keyspace.open(Open::Keys(&group.keys), now, rules);
+    let mut view = engine.keyspace.open(Open::Keys(&group.keys), now, rules);
+    view.set_origin(session.id());
     view.prefetch(session.database, &group.keys);
     if !group.elements.is_empty() {
         view.prefetch_elements(session.database, &group.elements);

@@ -207,6 +207,7 @@ fn perform(
                     now,
                 };
                 let outcome = (command.handler)(&mut cx);
+                cx.remember_keys();
                 if outcome == Ok(Done::Wait) {
                     waiting::park(&mut cx, found, started);
                 }
@@ -235,6 +236,7 @@ fn perform(
     }
     let failed = outcome.is_err();
     let ran = settle::Executed { id: found.id, args, failed, dirty, sooner, started };
+    session.end_caching(command.name);
     tell(engine, config, session, Request { command, args }, now);
     // CONFIG SET is measured by the thresholds that it has set.
     let config = changed.as_deref().unwrap_or(config);

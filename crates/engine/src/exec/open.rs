@@ -40,13 +40,18 @@ pub(super) fn open<'a>(
     now: Now,
 ) -> Result<View<'a>, Error> {
     let keyspace = &engine.keyspace;
+    let keyspace_open = |open: Open<'_>, rules| {
+        let mut view = keyspace.open(open, now, rules);
+        view.set_origin(session.id());
+        view
+    };
     let mut rules = Engine::rules(config, !session.no_touch());
     rules.keep_expired = engine.pause.active(now.unix_ms()).is_some();
     if config.maxmemory > 0 && !make_room(engine, config, now) && command.is(flags::DENYOOM) {
         return Err(Error::OOM);
     }
     if command.opens == Opens::Everything {
-        return Ok(keyspace.open(Open::All, now, rules));
+        return Ok(keyspace_open(Open::All, rules));
     }
     let mut keys = KeyList::new();
     keys.extend(lone);
@@ -56,10 +61,10 @@ pub(super) fn open<'a>(
     let everything = command.looks_further.is_some_and(|looks| looks(args));
     let open = if everything { Open::All } else { Open::Keys(&keys) };
     if keys.is_empty() {
-        return Ok(keyspace.open(Open::Nothing, now, rules));
+        return Ok(keyspace_open(Open::Nothing, rules));
     }
     if !command.is(flags::WRITE) || !keyspace.has_entry_limit() {
-        let view = keyspace.open(open, now, rules);
+        let view = keyspace_open(open, rules);
         if keys.len() > 1 {
             view.prefetch(session.database, &keys);
         }
@@ -67,7 +72,7 @@ pub(super) fn open<'a>(
     }
     let mut creates = Creates::new();
     creatable(keyspace, command, args, session.database, &mut creates);
-    reserve(engine, config, &creates, || keyspace.open(open, now, rules), now)
+    reserve(engine, config, &creates, || keyspace_open(open, rules), now)
 }
 
 /// Keys that may be created, by database; distinct.

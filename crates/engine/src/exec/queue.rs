@@ -57,6 +57,7 @@ fn run_opened<'a>(
         |queued: &Queued| Ahead::of(engine, config, queued.found.command, queued.args.args());
     let aheads: Vec<Ahead> = commands.iter().map(ahead).collect();
     let mut view = open_union(engine, config, session, (commands, watches), now)?;
+    view.set_origin(session.id());
     for (database, key) in &watches.keys {
         // A watched key that has expired meanwhile is removed here, which raises the flag.
         let key = view.key(key);
@@ -124,6 +125,7 @@ fn run_one<'a>(cx: &mut Context<'a>, queued: &'a Queued, ahead: &'a Ahead) -> Do
     let mark = cx.reply.mark();
     let (started, dirty_before) = (cx.engine.host.mono_us(), cx.view.dirty());
     let outcome = (cx.command.handler)(cx);
+    cx.remember_keys();
     let failed = outcome.is_err();
     let done = outcome.unwrap_or_else(|error| {
         cx.reply.cut(mark);
