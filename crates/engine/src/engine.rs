@@ -234,6 +234,7 @@ impl Engine {
         crate::exec::make_room(self, &config, now);
         drop(config);
         self.serve_waiters(now);
+        self.keyspace.trim_trackers();
         self.deliver();
     }
 

@@ -140,6 +140,18 @@ impl Keyspace {
         self.tracking.keys_max.store(max, Relaxed);
     }
 
+    /// Brings the keys that have trackers under a limit that was lowered.
+    pub fn trim_trackers(&self) {
+        for shard in &self.shards {
+            if !self.tracking.is_over() {
+                return;
+            }
+            let mut shard = shard.lock();
+            while self.tracking.is_over() && shard.interest.forget_one() {}
+            self.publish(&mut shard);
+        }
+    }
+
     /// Keys that have trackers, and trackers of all keys.
     pub fn tracked(&self) -> (usize, usize) {
         (self.tracking.keys.load(Relaxed), self.tracking.items.load(Relaxed))

@@ -54,6 +54,14 @@ pub(crate) struct Tracking {
     changes: AtomicU64,
 }
 
+impl Tracking {
+    /// Whether more keys have trackers than may.
+    pub(crate) fn is_over(&self) -> bool {
+        let max = self.keys_max.load(Relaxed);
+        max > 0 && self.keys.load(Relaxed) > max
+    }
+}
+
 /// One shard's table of interest. Databases are named by index, because that is what a session
 /// watches: SWAPDB is a change of every key in both.
 pub(crate) struct Interest {
@@ -87,13 +95,21 @@ impl Interest {
         }
         self.trackers.insert(key.into(), vec![session]);
         self.tracking.items.fetch_add(1, Relaxed);
-        let keys = self.tracking.keys.fetch_add(1, Relaxed) + 1;
-        let max = self.tracking.keys_max.load(Relaxed);
-        if max > 0 && keys > max {
+        self.tracking.keys.fetch_add(1, Relaxed);
+        if self.tracking.is_over() {
             let other = self.trackers.keys().find(|other| ***other != *key);
             let driven_out = other.map_or_else(|| key.into(), Clone::clone);
             self.forget_trackers(&driven_out);
         }
+    }
+
+    /// Drives some key's trackers out; false when there are none.
+    pub(crate) fn forget_one(&mut self) -> bool {
+        let key = self.trackers.keys().next().cloned();
+        key.is_some_and(|key| {
+            self.forget_trackers(&key);
+            true
+        })
     }
 
     /// Takes the trackers of a key out, to be told.

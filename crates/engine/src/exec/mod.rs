@@ -115,6 +115,12 @@ fn execute(
     now: Now,
 ) -> Step {
     let config = engine.config.load();
+    if session.tracking.is_some() && config.maxmemory > 0 {
+        // What is evicted for its request is told before the reply.
+        make_room(engine, &config, now);
+        engine.deliver();
+        session.mailbox().take_pushes(reply, usize::MAX);
+    }
     let mark = reply.mark();
     if session.reply_mode == ReplyMode::SkipNext {
         session.reply_mode = ReplyMode::Skip;

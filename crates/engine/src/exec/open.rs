@@ -194,8 +194,9 @@ fn make_room_for(engine: &Engine, config: &Config, needed: usize, now: Now) -> b
     true
 }
 
-/// Evicts what a lowered limit in entries leaves over, if the policy allows.
+/// Evicts what a lowered limit in entries leaves over, if the policy allows; trackers, too.
 pub(crate) fn trim(engine: &Engine, config: &Config, now: Now) {
+    engine.keyspace.trim_trackers();
     let room = Engine::room(config);
     while let (Some((database, over)), _) = engine.keyspace.excess() {
         if !evict(engine, Scope::Database(database), room, over, now) {
