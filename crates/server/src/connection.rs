@@ -147,6 +147,10 @@ impl Connection {
     fn turn(&mut self, turn: &mut Turn<'_, '_>) -> Result<Left, End> {
         let left = loop {
             self.read_mail(turn)?;
+            if turn.requests_left == 0 {
+                // There may be more mail, and nobody has a waker for it yet.
+                break Left::Early;
+            }
             self.watch_deadline(turn)?;
             if self.is_finished() {
                 break Left::Drained;
