@@ -7,13 +7,16 @@ missing skips its tests with the reason printed and counted, except in CI, where
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 import redis
 
 import servers
+from processes import Process
 from variants import VARIANTS, redis_py_options
 
+HERE = Path(__file__).resolve().parent
 CI = os.environ.get("CI") == "true"
 
 
@@ -121,6 +124,21 @@ def run():
         return done
 
     return call
+
+
+@pytest.fixture
+def spawn(tmp_path):
+    """Starts a program beside the test, ended with it: `spawn("peer.py", ready="words")`."""
+    started = []
+
+    def start(*line, cwd=HERE, **more):
+        log = tmp_path / f"process-{len(started)}.log"
+        started.append(Process(line, log, cwd, **more))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
 
 
 def pytest_collection_modifyitems(items):

@@ -25,7 +25,8 @@ def _site(_program, tmp_path_factory):
 
         setup_test_environment()
         call_command("migrate", verbosity=0)
-        User.objects.create_user("ada", password="countess")
+        for name in ("ada", "bob", "cem"):
+            User.objects.create_user(name, password="countess")
         yield server
 
 

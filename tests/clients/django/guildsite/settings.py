@@ -98,3 +98,10 @@ SESSION_CACHE_ALIAS = "default"
 LOGIN_REDIRECT_URL = "/profile/"
 LOGIN_URL = "/accounts/login/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
+
+# The layer is chosen by whoever starts the ASGI server.
+LAYER = os.environ.get("GUILDSITE_LAYER", "core.RedisChannelLayer")
+LAYER_OPTIONS = {"hosts": [f"{SERVER}/5"]}
+if LAYER.startswith("core"):
+    LAYER_OPTIONS |= {"capacity": 1500, "group_expiry": 86400}
+CHANNEL_LAYERS = {"default": {"BACKEND": f"channels_redis.{LAYER}", "CONFIG": LAYER_OPTIONS}}
