@@ -59,6 +59,15 @@ def installed():
 
 
 @pytest.fixture(scope="session")
+def node(tool):
+    """The path of Node.js, when the packages of `node/` are installed, too."""
+    path = tool("node")
+    if not (HERE / "node" / "node_modules" / "redis").is_dir():
+        missing("the packages of tests/clients/node are not installed: run tests/setup.sh")
+    return path
+
+
+@pytest.fixture(scope="session")
 def _program():
     try:
         return servers.binary()

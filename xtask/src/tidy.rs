@@ -96,6 +96,7 @@ const GENERATED: &[&str] = &[
     "fuzz/target",
     "fuzz/corpus",
     "fuzz/artifacts",
+    "tests/clients/node/node_modules",
     // measurements as they were recorded, machine and all
     "benches/record",
 ];
