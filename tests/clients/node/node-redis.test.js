@@ -123,7 +123,7 @@ test("a watched key that changes", async () => {
 });
 
 test("increments under contention, on a pool", async () => {
-  const pool = keep(createClientPool({ socket }, { minimum: 4, maximum: 8 }));
+  const pool = keep(createClientPool({ socket }, { minimum: 4, maximum: 8, cleanupDelay: 50 }));
   await pool.connect();
   let lost = 0;
   async function increment() {
