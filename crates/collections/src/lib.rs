@@ -9,10 +9,11 @@
 //! Rules: no operation of the table or the wheel costs more than a constant number of segments or
 //! the caller's budget, except where its header names the exception. `unsafe` is confined to
 //! `entry::block`, to `member` and to `table` with its parts, which keep tags in the elements' own
-//! pointers, and to one place of `ranked::keys`, which follows pointers to members.
+//! pointers, to one place of `ranked::keys`, which follows pointers to members, and to `lent`,
+//! which lends a borrowed function to a script.
 //!
-//! Neighbours: the crate `store` is the only user. Each structure is tested against a naive twin
-//! (`tests/` of this crate), and with them the unsafe parts under AddressSanitizer
+//! Neighbours: `store` uses the structures, `script` uses `lent`. Each structure is tested against
+//! a naive twin (`tests/` of this crate), and with them the unsafe parts under AddressSanitizer
 //! (`make sanitize`).
 
 mod deque;
@@ -20,6 +21,7 @@ mod entry;
 pub mod hyperloglog;
 mod integer;
 mod intset;
+mod lent;
 mod member;
 mod packed;
 mod ranked;
@@ -31,6 +33,7 @@ pub use deque::{Deque, NodeLimit, Run};
 pub use entry::{Entry, NewPayload, Payload};
 pub use integer::canonical_integer;
 pub use intset::{Exchange, Intset};
+pub use lent::Lent;
 pub use member::Member;
 pub use packed::{Encoded, Packed, Piece, Splice};
 pub use ranked::{Ranked, RankedRange};

@@ -174,37 +174,53 @@ impl<'a> Args<'a> {
 /// assert_eq!(owned.args().get(2), b"value");
 /// assert_eq!(owned.args().wire_len(), owned.encode().len());
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct OwnedArgs {
     bytes: Vec<u8>,
     spans: Vec<Span>,
+    /// Bytes that the arguments take on the wire, without the head of the request.
     wire_len: usize,
 }
 
 impl OwnedArgs {
     /// Copies the arguments. Panics when they hold 4 GiB or more.
     pub fn new<I: IntoIterator<Item: AsRef<[u8]>>>(arguments: I) -> Self {
-        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
-        let mut wire_len = 0;
-        for argument in arguments {
-            let argument = argument.as_ref();
-            spans.push(Span::new(bytes.len(), argument.len()));
-            bytes.extend_from_slice(argument);
-            assert!(u32::try_from(bytes.len()).is_ok(), "arguments of 4 GiB or more");
-            wire_len += header_len(argument.len()) + argument.len() + 2;
+        let mut owned = Self::default();
+        arguments.into_iter().for_each(|argument| owned.push(argument.as_ref()));
+        owned
+    }
+
+    /// Forgets the arguments and keeps a reasonable capacity, to be filled again.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        if self.bytes.capacity() > SIDE_KEPT {
+            self.bytes.shrink_to(SIDE_KEPT);
         }
-        wire_len += header_len(spans.len());
-        Self { bytes, spans, wire_len }
+        if self.spans.capacity() > SPANS_KEPT {
+            self.spans.shrink_to(SPANS_KEPT);
+        }
+        self.wire_len = 0;
+    }
+
+    /// Adds an argument to those that a [`OwnedArgs::clear`] began. Panics at 4 GiB.
+    pub fn push(&mut self, argument: &[u8]) {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(argument);
+        assert!(u32::try_from(self.bytes.len()).is_ok(), "arguments of 4 GiB or more");
+        self.spans.push(Span::new(at, argument.len()));
+        self.wire_len += header_len(argument.len()) + argument.len() + 2;
     }
 
     /// The arguments as the engine reads them.
     pub fn args(&self) -> Args<'_> {
-        Args { base: &self.bytes, spans: &self.spans, wire_len: self.wire_len }
+        let wire_len = header_len(self.spans.len()) + self.wire_len;
+        Args { base: &self.bytes, spans: &self.spans, wire_len }
     }
 
     /// The request in wire form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.wire_len);
+        let mut out = Vec::with_capacity(self.args().wire_len());
         self.args().encode(&mut out);
         out
     }

@@ -9,7 +9,7 @@
 use crate::grisu::{self, DIGITS_MAX};
 
 /// The longest text: a sign, seventeen digits, a point and four zeros or an exponent.
-pub(crate) const DOUBLE_LEN_MAX: usize = 32;
+pub const DOUBLE_LEN_MAX: usize = 32;
 
 /// The text of `d`, written at the head of `buf`.
 ///

@@ -23,7 +23,7 @@ mod request;
 mod value;
 
 pub use batch::{Args, Batch, OwnedArgs};
-pub use double::{format_f64, shortest_f64};
+pub use double::{DOUBLE_LEN_MAX, format_f64, shortest_f64};
 pub use error::ProtocolError;
 pub use inline::{UnbalancedQuotes, split_line};
 pub use number::{parse_f64, parse_i64};

@@ -81,6 +81,14 @@ impl Reply {
         self.line(b'+', text.as_bytes());
     }
 
+    /// A status of any bytes. CR and LF become spaces.
+    pub fn simple_bytes(&mut self, text: &[u8]) {
+        self.buf.push(b'+');
+        let space = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+        self.buf.extend(text.iter().map(space));
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
     /// An error such as `ERR no such key`, without the `-`. CR and LF become spaces.
     pub fn error(&mut self, text: &str) {
         self.error_bytes(text.as_bytes());
