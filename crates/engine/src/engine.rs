@@ -21,6 +21,7 @@ use crate::mailbox::Letter;
 use crate::monitor::Monitors;
 use crate::pause::Pause;
 use crate::pubsub::PubSub;
+use crate::scripts::Scripts;
 use crate::session::Session;
 use crate::stats::{Lane, Stats};
 use crate::tracking::Tracking;
@@ -55,6 +56,7 @@ pub struct Engine {
     pub(crate) pubsub: PubSub,
     pub(crate) monitors: Monitors,
     pub(crate) tracking: Tracking,
+    pub(crate) scripts: Scripts,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Now,
     /// 40 hexadecimal digits, new for every start.
@@ -109,6 +111,7 @@ impl Engine {
             pubsub: PubSub::default(),
             monitors: Monitors::default(),
             tracking: Tracking::default(),
+            scripts: Scripts::default(),
             host,
             started: now,
             run_id: Mutex::new(run_id),
@@ -230,9 +233,10 @@ impl Engine {
                 net_out: totals.net_out,
             });
         }
-        let config = self.config.load();
-        crate::exec::make_room(self, &config, now);
-        drop(config);
+        if self.scripts.run.kind().is_none() {
+            let config = self.config.load();
+            crate::exec::make_room(self, &config, now);
+        }
         self.serve_waiters(now);
         self.keyspace.trim_trackers();
         self.deliver();
@@ -244,6 +248,11 @@ impl Engine {
             let lane = self.house.lock();
             crate::exec::serve(self, &lane, None, now);
         }
+    }
+
+    /// Ends the script that runs, and every later one: the server shuts down.
+    pub fn end_scripts(&self) {
+        self.scripts.run.end_all();
     }
 
     /// Gives the server another id.

@@ -69,6 +69,14 @@ impl Error {
     /// No room under `maxentries`.
     pub const OOM_ENTRIES: Self =
         Self::new("OOM command not allowed when entries would exceed 'maxentries'.");
+    /// A script of EVAL runs for too long.
+    pub const BUSY_SCRIPT: Self = Self::new(
+        "BUSY Valkey is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    );
+    /// A function runs for too long.
+    pub const BUSY_FUNCTION: Self = Self::new(
+        "BUSY Valkey is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
+    );
     /// Not authenticated.
     pub const NO_AUTH: Self = Self::new("NOAUTH Authentication required.");
     /// AUTH or HELLO AUTH refused.
@@ -78,6 +86,11 @@ impl Error {
     /// The wrong number of arguments for a command, named as the client knows it.
     pub fn arity(name: &str) -> Self {
         Self::text(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// The error that a script ended with.
+    pub(crate) fn script(failure: &pannier_script::Failure) -> Self {
+        Self::text(String::from_utf8_lossy(&failure.reply()).into_owned())
     }
 
     /// An expiry outside what fits.

@@ -22,6 +22,10 @@ pub trait Host: Send + Sync {
     /// The next deadline moved to an earlier time: look at `Engine::next_deadline` again.
     fn wake_expiry(&self);
 
+    /// The calling thread will be kept by a script for an unknown time: whatever else it had to do
+    /// must be done by another.
+    fn step_aside(&self) {}
+
     /// Ends the program (or cancels that); the reply to a refused request is the error.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ mod notify;
 mod pace;
 mod pause;
 mod pubsub;
+mod scripts;
 mod session;
 mod stats;
 mod tracking;

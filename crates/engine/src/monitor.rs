@@ -56,10 +56,39 @@ impl Monitors {
     /// Shows a command that a session has run.
     #[cold]
     pub(crate) fn show(&self, config: &Config, session: &Session, request: Request<'_>, now: Now) {
-        if request.command.flags & (flags::ADMIN | flags::SKIP_MONITOR) != 0 {
-            return;
+        if request.command.flags & (flags::ADMIN | flags::SKIP_MONITOR) == 0 {
+            self.send(config, line(session, &address(session), request, now));
         }
-        let line = Bytes::from(line(session, request, now));
+    }
+
+    /// Shows a script before it runs, so that its commands come behind it.
+    #[cold]
+    pub(crate) fn show_script(
+        &self,
+        config: &Config,
+        session: &Session,
+        request: Request<'_>,
+        now: Now,
+    ) {
+        self.send(config, line(session, &address(session), request, now));
+    }
+
+    /// Shows a command that a session's script has called.
+    #[cold]
+    pub(crate) fn show_nested(
+        &self,
+        config: &Config,
+        session: &Session,
+        request: Request<'_>,
+        now: Now,
+    ) {
+        if request.command.flags & (flags::ADMIN | flags::SKIP_MONITOR) == 0 {
+            self.send(config, line(session, "lua", request, now));
+        }
+    }
+
+    fn send(&self, config: &Config, line: String) {
+        let line = Bytes::from(line);
         let mut wakers = Wakers::default();
         for client in self.list.lock().iter() {
             wakers.push(client, &line, &config.client_output_buffer_limit);
@@ -68,15 +97,19 @@ impl Monitors {
     }
 }
 
-/// A command as MONITOR shows it, in wire form.
-fn line(session: &Session, request: Request<'_>, now: Now) -> String {
+/// Where a session's commands come from.
+fn address(session: &Session) -> String {
     let client = &session.client;
-    let addr = match client.transport {
+    match client.transport {
         Transport::Unix => format!("unix:{}", client.laddr.trim_end_matches(":0")),
         Transport::Tcp | Transport::Embedded => client.addr.clone(),
-    };
+    }
+}
+
+/// A command as MONITOR shows it, in wire form.
+fn line(session: &Session, from: &str, request: Request<'_>, now: Now) -> String {
     let (seconds, micros) = (now.unix_us / 1_000_000, now.unix_us % 1_000_000);
-    let mut line = format!("+{seconds}.{micros:06} [{} {addr}]", session.database);
+    let mut line = format!("+{seconds}.{micros:06} [{} {from}]", session.database);
     let secrets: Vec<usize> = logs::secrets(request).collect();
     for (at, argument) in request.args.iter().enumerate() {
         line.push(' ');

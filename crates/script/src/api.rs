@@ -52,6 +52,14 @@ pub(crate) fn reset(line: &Line) {
     }
 }
 
+/// The protocol that the script has chosen.
+pub(crate) fn chosen(line: &Line) -> Protocol {
+    match &*line.lock() {
+        Ask::Call(call) => call.reply.protocol(),
+        _ => Protocol::Resp2,
+    }
+}
+
 /// What is there while a library is loaded, too.
 pub(crate) fn common(lua: &Lua, versions: &Versions) -> Result<Table> {
     let api = lua.create_table()?;

@@ -36,7 +36,7 @@ pub struct Call {
 }
 
 /// How much a line in the log matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Of use to developers.
     Debug,

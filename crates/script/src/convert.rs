@@ -113,105 +113,113 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes a value as a reply.
-pub(crate) fn to_reply(value: &Value, reply: &mut Reply) -> Result<()> {
-    write(value, reply, 0)
+/// Writes a value as a reply. Truth values stay what they are only for a script that has chosen
+/// RESP3 for itself, whatever its client speaks.
+pub(crate) fn to_reply(value: &Value, reply: &mut Reply, chosen: Protocol) -> Result<()> {
+    Writer { reply, chosen }.write(value, 0)
 }
 
-fn write(value: &Value, reply: &mut Reply, depth: usize) -> Result<()> {
-    match value {
-        Value::String(text) => reply.bulk(&text.as_bytes()),
-        Value::Integer(n) => reply.integer(*n),
-        Value::Number(n) => reply.integer(integer(*n)),
-        Value::Boolean(b) => match (reply.protocol(), b) {
-            (Protocol::Resp3, b) => reply.boolean(*b),
-            (Protocol::Resp2, true) => reply.integer(1),
-            (Protocol::Resp2, false) => reply.null(),
-        },
-        Value::Table(table) => return write_table(table, reply, depth),
-        _ => reply.null(),
-    }
-    Ok(())
+struct Writer<'a> {
+    reply: &'a mut Reply,
+    chosen: Protocol,
 }
 
-fn write_table(table: &Table, reply: &mut Reply, depth: usize) -> Result<()> {
-    if depth >= NESTING_MAX {
-        reply.error("ERR reached lua stack limit");
-        return Ok(());
+impl Writer<'_> {
+    fn write(&mut self, value: &Value, depth: usize) -> Result<()> {
+        match value {
+            Value::String(text) => self.reply.bulk(&text.as_bytes()),
+            Value::Integer(n) => self.reply.integer(*n),
+            Value::Number(n) => self.reply.integer(integer(*n)),
+            Value::Boolean(b) => match (self.chosen, b) {
+                (Protocol::Resp3, b) => self.reply.boolean(*b),
+                (Protocol::Resp2, true) => self.reply.integer(1),
+                (Protocol::Resp2, false) => self.reply.null(),
+            },
+            Value::Table(table) => return self.write_table(table, depth),
+            _ => self.reply.null(),
+        }
+        Ok(())
     }
-    if let Value::String(text) = table.raw_get("err")? {
-        let text = text.as_bytes();
-        reply.error_bytes(text.strip_prefix(b"-").unwrap_or(&text));
-        return Ok(());
+
+    fn write_table(&mut self, table: &Table, depth: usize) -> Result<()> {
+        if depth >= NESTING_MAX {
+            self.reply.error("ERR reached lua stack limit");
+            return Ok(());
+        }
+        if let Value::String(text) = table.raw_get("err")? {
+            let text = text.as_bytes();
+            self.reply.error_bytes(text.strip_prefix(b"-").unwrap_or(&text));
+            return Ok(());
+        }
+        if let Value::String(text) = table.raw_get("ok")? {
+            self.reply.simple_bytes(&text.as_bytes());
+            return Ok(());
+        }
+        let double = match table.raw_get("double")? {
+            Value::Number(n) => Some(n),
+            Value::Integer(n) => Some(n as f64),
+            _ => None,
+        };
+        if let Some(double) = double {
+            self.reply.double(double);
+            return Ok(());
+        }
+        if let Value::Table(map) = table.raw_get("map")? {
+            return self.write_map(&map, depth);
+        }
+        if let Value::Table(set) = table.raw_get("set")? {
+            let deferred = self.reply.deferred();
+            let mut len = 0;
+            for pair in set.pairs::<Value, Value>() {
+                self.write(&pair?.0, depth + 1)?;
+                len += 1;
+            }
+            self.reply.fill_set(deferred, len);
+            return Ok(());
+        }
+        if let Value::String(digits) = table.raw_get("big_number")? {
+            let line: String = digits.to_string_lossy().replace(['\r', '\n'], " ");
+            self.reply.big_number(&line);
+            return Ok(());
+        }
+        if let Value::Table(verbatim) = table.raw_get("verbatim_string")?
+            && let (Value::String(format), Value::String(text)) =
+                (verbatim.raw_get("format")?, verbatim.raw_get("string")?)
+        {
+            let format = format.to_string_lossy();
+            let format: String =
+                format.chars().filter(char::is_ascii).chain("   ".chars()).take(3).collect();
+            self.reply.verbatim(&format, &text.as_bytes());
+            return Ok(());
+        }
+        self.write_array(table, depth)
     }
-    if let Value::String(text) = table.raw_get("ok")? {
-        reply.simple_bytes(&text.as_bytes());
-        return Ok(());
-    }
-    let double = match table.raw_get("double")? {
-        Value::Number(n) => Some(n),
-        Value::Integer(n) => Some(n as f64),
-        _ => None,
-    };
-    if let Some(double) = double {
-        reply.double(double);
-        return Ok(());
-    }
-    if let Value::Table(map) = table.raw_get("map")? {
-        return write_map(&map, reply, depth);
-    }
-    if let Value::Table(set) = table.raw_get("set")? {
-        let deferred = reply.deferred();
+
+    fn write_array(&mut self, table: &Table, depth: usize) -> Result<()> {
+        let deferred = self.reply.deferred();
         let mut len = 0;
-        for pair in set.pairs::<Value, Value>() {
-            write(&pair?.0, reply, depth + 1)?;
+        loop {
+            let value: Value = table.raw_get(len + 1)?;
+            if value.is_nil() {
+                break;
+            }
+            self.write(&value, depth + 1)?;
             len += 1;
         }
-        reply.fill_set(deferred, len);
-        return Ok(());
+        self.reply.fill_array(deferred, len);
+        Ok(())
     }
-    if let Value::String(digits) = table.raw_get("big_number")? {
-        let line: String = digits.to_string_lossy().replace(['\r', '\n'], " ");
-        reply.big_number(&line);
-        return Ok(());
-    }
-    if let Value::Table(verbatim) = table.raw_get("verbatim_string")?
-        && let (Value::String(format), Value::String(text)) =
-            (verbatim.raw_get("format")?, verbatim.raw_get("string")?)
-    {
-        let format = format.to_string_lossy();
-        let format: String =
-            format.chars().filter(char::is_ascii).chain("   ".chars()).take(3).collect();
-        reply.verbatim(&format, &text.as_bytes());
-        return Ok(());
-    }
-    write_array(table, reply, depth)
-}
 
-fn write_array(table: &Table, reply: &mut Reply, depth: usize) -> Result<()> {
-    let deferred = reply.deferred();
-    let mut len = 0;
-    loop {
-        let value: Value = table.raw_get(len + 1)?;
-        if value.is_nil() {
-            break;
+    fn write_map(&mut self, map: &Table, depth: usize) -> Result<()> {
+        let deferred = self.reply.deferred();
+        let mut len = 0;
+        for pair in map.pairs::<Value, Value>() {
+            let (key, value) = pair?;
+            self.write(&key, depth + 1)?;
+            self.write(&value, depth + 1)?;
+            len += 1;
         }
-        write(&value, reply, depth + 1)?;
-        len += 1;
+        self.reply.fill_map(deferred, len);
+        Ok(())
     }
-    reply.fill_array(deferred, len);
-    Ok(())
-}
-
-fn write_map(map: &Table, reply: &mut Reply, depth: usize) -> Result<()> {
-    let deferred = reply.deferred();
-    let mut len = 0;
-    for pair in map.pairs::<Value, Value>() {
-        let (key, value) = pair?;
-        write(&key, reply, depth + 1)?;
-        write(&value, reply, depth + 1)?;
-        len += 1;
-    }
-    reply.fill_map(deferred, len);
-    Ok(())
 }

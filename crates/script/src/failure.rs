@@ -40,6 +40,8 @@ impl Failure {
 pub enum Interrupt {
     /// Somebody killed it.
     Killed,
+    /// Somebody killed the function.
+    FunctionKilled,
     /// It was to end within a time that is over.
     TimedOut,
 }
@@ -48,6 +50,7 @@ impl Interrupt {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Killed => "Script killed by user with SCRIPT KILL.",
+            Self::FunctionKilled => "Script killed by user with FUNCTION KILL.",
             Self::TimedOut => "FUNCTION LOAD timeout",
         }
     }

@@ -186,7 +186,7 @@ impl Machine {
         api::reset(&self.line);
         let value = self.until_end(run, answer)?;
         let mark = reply.mark();
-        to_reply(&value, reply).map_err(|error| {
+        to_reply(&value, reply, api::chosen(&self.line)).map_err(|error| {
             reply.cut(mark);
             failed(&error)
         })

@@ -181,6 +181,8 @@ for name, value in pairs(globals) do
     end
 end
 
+globals.server = globals.redis
+
 local strings = getmetatable('')
 strings.__index = real_of[globals.string]
 strings.__metatable = sealed({ __index = globals.string }, false)

@@ -104,10 +104,16 @@ impl Future for Connection {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let worker = this.worker.shared();
-        let outcome = {
-            let scratch = &mut *worker.scratch.lock();
-            let requests_left = REQUESTS_PER_TURN;
-            this.turn(&mut Turn { cx, scratch, requests_left, until_us: u64::MAX })
+        let (requests_left, until_us) = (REQUESTS_PER_TURN, u64::MAX);
+        let outcome = match worker.scratch.try_lock() {
+            Some(mut scratch) => {
+                this.turn(&mut Turn { cx, scratch: &mut scratch, requests_left, until_us })
+            }
+            // A script keeps it, and the thread that was here before.
+            None => {
+                let mut scratch = Scratch::default();
+                this.turn(&mut Turn { cx, scratch: &mut scratch, requests_left, until_us })
+            }
         };
         match outcome {
             Ok(Left::Drained) => Poll::Pending,

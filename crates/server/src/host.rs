@@ -13,10 +13,14 @@ use std::time::Duration;
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
 use pannier_engine::{Facts, Host, Listener, ShutdownRequest};
+use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Notify, watch};
 
 use crate::process;
 use crate::tasks::Reaper;
+
+/// Time that another thread has to take a worker over.
+const TAKE_OVER_MAX: Duration = Duration::from_millis(500);
 
 /// What only the program knows. Every answer has a default that suits a server in a library.
 pub trait Program: Send + Sync {
@@ -128,6 +132,20 @@ impl Host for ShellHost {
 
     fn wake_expiry(&self) {
         self.expiry.notify_one();
+    }
+
+    fn step_aside(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
+            return;
+        }
+        tokio::task::block_in_place(|| {
+            // Back only when the other thread is at work: until then this one could be taken for
+            // free again.
+            let (taken_over, at_work) = std::sync::mpsc::channel();
+            runtime.spawn(async move { taken_over.send(()) });
+            let _ = at_work.recv_timeout(TAKE_OVER_MAX);
+        });
     }
 
     fn shutdown(&self, request: ShutdownRequest) -> Result<(), String> {

@@ -244,6 +244,7 @@ async fn serve(acceptor: &Arc<Acceptor>, host: &Arc<ShellHost>, listeners: Vec<L
     // The sender lives in `host`, so waiting cannot fail.
     let _ = phase.wait_for(|phase| *phase > Phase::Serving).await;
     tasks.shutdown().await;
+    engine.end_scripts();
     for handle in &acceptor.workers {
         handle.worker.drain();
     }

@@ -1,11 +1,14 @@
 //! Workers: one thread each, with a runtime of its own, and the connections that live on it.
 //!
 //! A connection is given to the worker that has fewest and stays there for life, so its state is
-//! never shared and its wake-ups stay on one thread. Connections are ordinary tasks of a
-//! current-thread runtime: a `LocalSet` would be a second scheduler around the first. What they
-//! share per worker (a read buffer, the parsed batch, the replies being built) is the [`Scratch`]:
-//! it is only used within one poll, so its lock is never contended, and an idle connection owns
-//! no buffers at all.
+//! never shared and its wake-ups stay on one thread. Connections are ordinary tasks of a runtime
+//! with one thread. It is tokio's multi-threaded one, because that one can replace its thread: when
+//! a script keeps it for too long, another takes over and serves all other connections
+//! (`Host::step_aside`), so that somebody can kill the script.
+//!
+//! What connections share per worker (a read buffer, the parsed batch, the replies being built) is
+//! the [`Scratch`]: it is only used within one poll, so its lock is contended only while a script
+//! keeps it, when others make do with one of their own; an idle connection owns no buffers at all.
 //!
 //! A worker ends when its sender of arrivals is dropped; its runtime then drops what is left.
 
@@ -29,6 +32,9 @@ use crate::tasks::expiry;
 
 /// Bytes that one read takes at most.
 pub(crate) const READ_LEN: usize = 64 << 10;
+
+/// Threads that may take over from one another: one keeps a script, one serves, others end.
+const REPLACEMENTS_MAX: usize = 16;
 
 /// What reaches a worker from the control thread.
 enum Message {
@@ -65,6 +71,12 @@ pub(crate) struct Scratch {
     pub(crate) reply: Reply,
 }
 
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { read: Vec::new(), batch: Batch::new(), reply: Reply::new(Protocol::Resp2) }
+    }
+}
+
 /// A running worker as the acceptor sees it.
 pub(crate) struct Handle {
     pub(crate) worker: Arc<Worker>,
@@ -80,30 +92,37 @@ impl Worker {
         host: &Arc<ShellHost>,
         clock: &Clock,
     ) -> io::Result<(Handle, JoinHandle<()>)> {
-        let scratch =
-            Scratch { read: Vec::new(), batch: Batch::new(), reply: Reply::new(Protocol::Resp2) };
         let worker = Arc::new(Self {
             engine: Arc::clone(engine),
             clock: clock.clone(),
             lane: engine.lane(),
-            scratch: Mutex::new(scratch),
+            scratch: Mutex::default(),
             bell: Arc::default(),
             load: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
         });
         let (messages, received) = mpsc::unbounded_channel();
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let name = format!("pannier-worker-{index}");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(REPLACEMENTS_MAX)
+            .thread_name(&name)
+            .enable_io()
+            .enable_time()
+            .build()?;
         let own = Arc::clone(&worker);
         if index == 0 {
             runtime.spawn(expiry(Arc::clone(engine), Arc::clone(host), clock.clone()));
         }
         runtime.spawn(Arc::clone(&worker.bell).serve());
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || runtime.block_on(own.receive(received)))?;
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            // On the runtime's own thread, so that catching up waits for what is ready there.
+            let receiving = runtime.spawn(own.receive(received));
+            if runtime.block_on(receiving).is_err() {
+                tracing::error!("A worker panicked");
+            }
+        })?;
         Ok((Handle { worker, messages }, thread))
     }
 

@@ -12,7 +12,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::hash::Key;
 use crate::interest::Change;
@@ -142,11 +142,11 @@ impl Keyspace {
 
     /// Brings the keys that have trackers under a limit that was lowered.
     pub fn trim_trackers(&self) {
-        for shard in &self.shards {
+        for index in 0..self.shards.len() {
             if !self.tracking.is_over() {
                 return;
             }
-            let mut shard = shard.lock();
+            let Some(mut shard) = self.lock(index) else { return };
             while self.tracking.is_over() && shard.interest.forget_one() {}
             self.publish(&mut shard);
         }
@@ -196,10 +196,8 @@ impl View<'_> {
 
     /// Hands over what has happened so far, before something else is told.
     pub fn hand_over(&mut self) {
-        let nothing = |shard: &MutexGuard<'_, Shard>| {
-            shard.events.is_empty() && !shard.interest.has_changes()
-        };
-        if !self.guards.as_mut_slice().iter().all(nothing) {
+        let nothing = |shard: &Shard| shard.events.is_empty() && !shard.interest.has_changes();
+        if !self.guards.iter().all(nothing) {
             self.gather();
         }
         if !self.events.is_empty() || !self.changes.is_empty() {
@@ -211,15 +209,16 @@ impl View<'_> {
     #[cold]
     fn gather(&mut self) {
         let gathered = self.changes.len();
-        for shard in self.guards.as_mut_slice() {
-            self.events.append(&mut shard.events);
+        let Self { guards, events, changes, origin, .. } = self;
+        guards.each(|shard| {
+            events.append(&mut shard.events);
             for change in &mut shard.interest.changes {
                 if let Change::Key { by, .. } = change {
-                    *by = self.origin;
+                    *by = *origin;
                 }
             }
-            self.changes.append(&mut shard.interest.changes);
-        }
+            changes.append(&mut shard.interest.changes);
+        });
         // They lie in the order of their shards.
         self.changes[gathered..].sort_by_key(|change| match change {
             Change::Key { order, .. } => *order,
@@ -240,8 +239,7 @@ impl View<'_> {
     /// Every key of a database, or of all, is gone.
     pub(crate) fn note_flush(&mut self, database: Option<usize>) {
         if database.is_none() {
-            let shards = self.guards.as_mut_slice().iter_mut();
-            shards.for_each(|shard| shard.interest.clear_trackers());
+            self.guards.each(|shard| shard.interest.clear_trackers());
         }
         if self.keyspace.tracking.sessions.load(Relaxed) > 0 {
             self.gather();

@@ -47,7 +47,10 @@ impl Keyspace {
                 turn.more = true;
                 break;
             }
-            let mut shard = self.shards[at].lock();
+            let Some(mut shard) = self.lock(at) else {
+                self.earliest.fetch_min(now_ms, AcqRel);
+                break;
+            };
             let shard = &mut *shard;
             let marks = shard.marks_footprint();
             reached.clear();

@@ -1,11 +1,15 @@
 //! The locks that a view holds.
 //!
-//! They lie in ascending order of their shards, so that the lock of a shard is found by counting
-//! the bits below its own in the view's mask. Rules: `Guards::lock` takes them in that order; one
-//! that is added later was taken as `View::extend` says. Neighbours: `view`, `waiters`.
+//! Shards are locked in ascending order and addressed by their place among the locked ones. A view
+//! for a command inside a command (a script's) borrows the shards of the view around it instead;
+//! the borrow is of the shards and not of their locks, so that its lifetime is its own.
+//!
+//! Neighbours: `view` is the only user; `keyspace` says how long a lock is waited for.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 
+use crate::hash::Key;
+use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 
 /// The locks held, ascending by shard. One, the common case, needs no allocation.
@@ -13,32 +17,33 @@ pub(crate) enum Guards<'k> {
     None,
     One([MutexGuard<'k, Shard>; 1]),
     Many(Vec<MutexGuard<'k, Shard>>),
+    /// Those of another view, which waits until this one is dropped.
+    Lent(&'k mut (dyn OpenShards + 'k)),
+}
+
+/// Open shards by their place among the open ones.
+pub(crate) trait OpenShards {
+    fn len(&self) -> usize;
+    fn at(&self, index: usize) -> &Shard;
+    fn at_mut(&mut self, index: usize) -> &mut Shard;
 }
 
 impl<'k> Guards<'k> {
-    /// Locks the shards of a mask, in ascending order.
-    pub(crate) fn lock(shards: &'k [Mutex<Shard>], mask: u64) -> Self {
-        match mask.count_ones() {
+    /// Locks shards in ascending order; none when a lock is not to be waited for.
+    pub(crate) fn lock(keyspace: &'k Keyspace, mask: u64) -> Option<Self> {
+        Some(match mask.count_ones() {
             0 => Self::None,
-            1 => Self::One([shards[mask.trailing_zeros() as usize].lock()]),
+            1 => Self::One([keyspace.lock(mask.trailing_zeros() as usize)?]),
             n => {
                 let mut guards = Vec::with_capacity(n as usize);
                 let mut rest = mask;
                 while rest != 0 {
-                    guards.push(shards[rest.trailing_zeros() as usize].lock());
+                    guards.push(keyspace.lock(rest.trailing_zeros() as usize)?);
                     rest &= rest - 1;
                 }
                 Self::Many(guards)
             }
-        }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[MutexGuard<'k, Shard>] {
-        match self {
-            Self::None => &[],
-            Self::One(one) => one,
-            Self::Many(many) => many,
-        }
+        })
     }
 
     /// Puts one more in at its place.
@@ -47,16 +52,80 @@ impl<'k> Guards<'k> {
             Self::None => Vec::new(),
             Self::One([one]) => vec![one],
             Self::Many(many) => many,
+            Self::Lent(_) => unreachable!("a nested view opens no shard"),
         };
         guards.insert(at, guard);
         *self = Self::Many(guards);
     }
 
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [MutexGuard<'k, Shard>] {
+    /// The same locks where they are needed for less long, which the compiler cannot see by itself
+    /// because of `Lent`.
+    pub(crate) fn shorten<'s>(self) -> Guards<'s>
+    where
+        'k: 's,
+    {
         match self {
-            Self::None => &mut [],
-            Self::One(one) => one,
-            Self::Many(many) => many,
+            Self::None => Guards::None,
+            Self::One(one) => Guards::One(one),
+            Self::Many(many) => Guards::Many(many),
+            Self::Lent(_) => unreachable!("a nested view is closed where it was opened"),
         }
+    }
+
+    /// Hands each open shard over, in ascending order.
+    #[inline]
+    pub(crate) fn each(&mut self, mut work: impl FnMut(&mut Shard)) {
+        for index in 0..self.len() {
+            work(self.at_mut(index));
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Shard> {
+        (0..self.len()).map(|index| self.at(index))
+    }
+}
+
+impl OpenShards for Guards<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(many) => many.len(),
+            Self::Lent(other) => other.len(),
+        }
+    }
+
+    fn at(&self, index: usize) -> &Shard {
+        match self {
+            Self::None => unreachable!("no shard is open"),
+            Self::One(one) => &one[index],
+            Self::Many(many) => &many[index],
+            Self::Lent(other) => other.at(index),
+        }
+    }
+
+    fn at_mut(&mut self, index: usize) -> &mut Shard {
+        match self {
+            Self::None => unreachable!("no shard is open"),
+            Self::One(one) => &mut one[index],
+            Self::Many(many) => &mut many[index],
+            Self::Lent(other) => other.at_mut(index),
+        }
+    }
+}
+
+/// The shard of a key, which must be among the locked ones.
+#[inline]
+pub(crate) fn opened<'g>(
+    keyspace: &Keyspace,
+    mask: u64,
+    guards: &'g mut Guards<'_>,
+    key: Key<'_>,
+) -> &'g mut Shard {
+    let bit = 1u64 << keyspace.shard_of(key.hash);
+    assert!(mask & bit != 0, "a key outside the command's key positions was touched");
+    match guards {
+        Guards::One([shard]) => shard,
+        guards => guards.at_mut((mask & (bit - 1)).count_ones() as usize),
     }
 }

@@ -6,9 +6,10 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::counters::{Counters, Totals};
 use crate::database::Compression;
@@ -53,7 +54,12 @@ pub struct Keyspace {
     pub(crate) expire_next: AtomicUsize,
     pub(crate) pools: Pools,
     pub(crate) bell: Arc<Bell>,
+    /// See [`Keyspace::set_stuck`].
+    stuck: AtomicBool,
 }
+
+/// How long a shard is waited for before a look whether it is worth it.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// What was taken out of the keyspace; dropping it frees the memory, which may take a while.
 #[must_use = "dropping the garbage is the slow part of a removal: choose where it happens"]
@@ -90,6 +96,35 @@ impl Keyspace {
             earliest: AtomicU64::new(u64::MAX),
             expire_next: AtomicUsize::new(0),
             pools: Pools::new(options.seed),
+            stuck: AtomicBool::new(false),
+        }
+    }
+
+    /// Says that somebody holds every shard for an unknown time: whoever waits for one gives up,
+    /// and until the end of that is said nobody waits.
+    pub fn set_stuck(&self, stuck: bool) {
+        self.stuck.store(stuck, Relaxed);
+    }
+
+    /// Locks a shard; `None` when it is not to be waited for.
+    #[inline]
+    pub(crate) fn lock(&self, index: usize) -> Option<MutexGuard<'_, Shard>> {
+        let shard = &self.shards[index];
+        match shard.try_lock() {
+            Some(guard) => Some(guard),
+            None => self.wait(shard),
+        }
+    }
+
+    #[cold]
+    fn wait<'a>(&self, shard: &'a Mutex<Shard>) -> Option<MutexGuard<'a, Shard>> {
+        loop {
+            if let Some(guard) = shard.try_lock_for(PATIENCE) {
+                return Some(guard);
+            }
+            if self.stuck.load(Relaxed) {
+                return None;
+            }
         }
     }
 
@@ -151,7 +186,10 @@ impl Keyspace {
     /// Takes a watcher's interest in a key back.
     pub fn unwatch(&self, database: usize, key: &[u8], watcher: &Watcher) {
         let hash = self.hasher.hash(key);
-        self.shards[self.shard_of(hash)].lock().interest.unwatch(database, key, watcher);
+        // A flag that stays is dropped when its key changes.
+        if let Some(mut shard) = self.lock(self.shard_of(hash)) {
+            shard.interest.unwatch(database, key, watcher);
+        }
     }
 
     /// Adds what a shard has grown by to the total, and hands its events over.

@@ -66,5 +66,5 @@ pub use types::{
     StreamEntry, StreamId, StreamMeta, StreamMut, Trim,
 };
 pub use value::{Encoding, INLINE_MAX, Kind, NewValue, Str, StrBuffer, WrongType};
-pub use view::{Deadline, Open, Taken, View};
+pub use view::{Deadline, Nested, Open, Taken, View};
 pub use waiters::{Waiter, Want};

@@ -22,12 +22,11 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_collections::{Entry, NewPayload, Payload};
-use parking_lot::MutexGuard;
 
 use crate::edit::Edit;
 use crate::events::{Classes, Event, class};
 use crate::found::Found;
-use crate::guards::Guards;
+use crate::guards::{Guards, OpenShards, opened};
 use crate::hash::Key;
 use crate::interest::{Change, Watcher};
 use crate::keyspace::{Garbage, Keyspace};
@@ -96,13 +95,30 @@ pub struct View<'k> {
     pub(crate) misses: u64,
 }
 
+/// What a nested view leaves to the one around it.
+pub struct Nested {
+    dirty: u64,
+    sooner: bool,
+    reserved: Vec<(usize, usize)>,
+}
+
 /// An entry outside the keyspace: taken out of it to be put back under another name or database,
 /// or newly made (see `maker`).
 pub struct Taken(pub(crate) Item);
 
 impl Keyspace {
-    /// Locks the shards that `open` names, in ascending order.
+    /// Locks the shards that `open` names, in ascending order, and waits for them.
     pub fn open(&self, open: Open<'_>, now: Now, rules: Rules) -> View<'_> {
+        loop {
+            if let Some(view) = self.try_open(open, now, rules) {
+                return view;
+            }
+        }
+    }
+
+    /// Locks the shards that `open` names, in ascending order; `None` when they are not to be
+    /// waited for (see [`Keyspace::set_stuck`]).
+    pub fn try_open(&self, open: Open<'_>, now: Now, rules: Rules) -> Option<View<'_>> {
         let mask = match open {
             Open::Nothing => 0,
             Open::Keys(keys) => {
@@ -115,12 +131,13 @@ impl Keyspace {
 }
 
 impl<'k> View<'k> {
-    /// Locks the shards of a mask.
-    pub(crate) fn lock(keyspace: &'k Keyspace, mask: u64, now: Now, rules: Rules) -> Self {
-        Self {
+    /// Locks the shards of a mask; `None` when they are not to be waited for.
+    pub(crate) fn lock(keyspace: &'k Keyspace, mask: u64, now: Now, rules: Rules) -> Option<Self> {
+        let guards = Guards::lock(keyspace, mask)?;
+        Some(Self {
             keyspace,
             mask,
-            guards: Guards::lock(&keyspace.shards, mask),
+            guards,
             now,
             rules,
             reserved: Vec::new(),
@@ -133,12 +150,77 @@ impl<'k> View<'k> {
             emptied: false,
             hits: 0,
             misses: 0,
-        }
+        })
     }
 
     /// Hashes a key of this keyspace.
     pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
         self.keyspace.key(bytes)
+    }
+
+    /// A view of the same shards for a command inside a command; when that has ended, it is closed
+    /// and [`View::absorb`]ed by this one.
+    pub fn nested(&mut self) -> View<'_> {
+        View {
+            keyspace: self.keyspace,
+            mask: self.mask,
+            guards: Guards::Lent(&mut self.guards),
+            now: self.now,
+            rules: self.rules,
+            reserved: std::mem::take(&mut self.reserved),
+            dirty: 0,
+            sooner: false,
+            wanted: self.wanted,
+            events: std::mem::take(&mut self.events),
+            changes: std::mem::take(&mut self.changes),
+            origin: self.origin,
+            emptied: false,
+            hits: 0,
+            misses: 0,
+        }
+    }
+
+    /// The same view where it is needed for less long. Not for nested ones.
+    pub fn shorten<'s>(mut self) -> View<'s>
+    where
+        'k: 's,
+    {
+        View {
+            keyspace: self.keyspace,
+            mask: std::mem::take(&mut self.mask),
+            guards: std::mem::replace(&mut self.guards, Guards::None).shorten(),
+            now: self.now,
+            rules: self.rules,
+            reserved: std::mem::take(&mut self.reserved),
+            dirty: self.dirty,
+            sooner: self.sooner,
+            wanted: self.wanted,
+            events: std::mem::take(&mut self.events),
+            changes: std::mem::take(&mut self.changes),
+            origin: self.origin,
+            emptied: self.emptied,
+            hits: std::mem::take(&mut self.hits),
+            misses: std::mem::take(&mut self.misses),
+        }
+    }
+
+    /// Ends a nested view.
+    pub fn close(mut self) -> Nested {
+        let reserved = std::mem::take(&mut self.reserved);
+        Nested { dirty: self.dirty, sooner: self.sooner, reserved }
+    }
+
+    /// Takes over what a nested view leaves.
+    pub fn absorb(&mut self, nested: Nested) {
+        self.dirty += nested.dirty;
+        self.sooner |= nested.sooner;
+        self.reserved = nested.reserved;
+    }
+
+    /// How many entries of a database there is room reserved for.
+    pub fn reserved(&self, database: usize) -> usize {
+        let own = self.reserved.iter().filter(|(at, _)| *at == database);
+        own.map(|(_, left)| left).sum()
     }
 
     /// The time that this command sees.
@@ -169,7 +251,7 @@ impl<'k> View<'k> {
     pub(crate) fn shard_of(&self, key: Key<'_>) -> &Shard {
         let bit = 1u64 << self.keyspace.shard_of(key.hash);
         assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
-        &self.guards.as_slice()[(self.mask & (bit - 1)).count_ones() as usize]
+        self.guards.at((self.mask & (bit - 1)).count_ones() as usize)
     }
 
     fn look_with(&self, touch: bool) -> Look {
@@ -192,7 +274,7 @@ impl<'k> View<'k> {
         let bit = 1u64 << index;
         if self.mask & bit != 0 {
             let at = (self.mask & (bit - 1)).count_ones() as usize;
-            return work(&mut self.guards.as_mut_slice()[at]);
+            return work(self.guards.at_mut(at));
         }
         debug_assert_eq!(self.mask, 0, "a shard was locked while others were held");
         let mut shard = self.keyspace.shards[index].lock();
@@ -575,7 +657,7 @@ impl<'k> View<'k> {
     /// Visits every live entry of a database in the opened shards.
     pub fn for_each(&self, database: usize, mut visit: impl FnMut(&[u8], Found<'_>)) {
         let (now, rules) = (self.now, self.rules);
-        for shard in self.guards.as_slice() {
+        for shard in self.guards.iter() {
             let Some(part) = shard.databases.get(database) else { continue };
             for item in part.table.iter() {
                 if value::is_live(item, now.unix_ms()) {
@@ -588,7 +670,7 @@ impl<'k> View<'k> {
     /// How full the opened shards' tables of a database are, in lines of text.
     pub fn table_report(&self, database: usize) -> String {
         let mut text = String::from("[Dictionary HT]\n");
-        for (number, shard) in self.guards.as_slice().iter().enumerate() {
+        for (number, shard) in self.guards.iter().enumerate() {
             let Some(part) = shard.databases.get(database) else { continue };
             let shape = part.table.shape();
             let _ = write!(
@@ -605,8 +687,9 @@ impl<'k> View<'k> {
     pub fn flush(&mut self, database: Option<usize>) -> Vec<Garbage> {
         let before = self.keyspace.totals().entries;
         let keyspace = self.keyspace;
-        let flush = |shard: &mut MutexGuard<'k, Shard>| keyspace.flush_shard(shard, database);
-        let garbage = self.guards.as_mut_slice().iter_mut().map(flush).collect();
+        let mut flush = |index| keyspace.flush_shard(self.guards.at_mut(index), database);
+        let open = self.mask.count_ones() as usize;
+        let garbage = (0..open).map(&mut flush).collect();
         self.dirty += before.saturating_sub(keyspace.totals().entries) as u64;
         self.note_flush(database);
         garbage
@@ -614,13 +697,10 @@ impl<'k> View<'k> {
 
     /// Exchanges two databases. Every shard must be open.
     pub fn swap_databases(&mut self, a: usize, b: usize) {
-        assert_eq!(
-            self.guards.as_slice().len(),
-            self.keyspace.shards.len(),
-            "SWAPDB opens every shard"
-        );
+        assert_eq!(self.guards.len(), self.keyspace.shards.len(), "SWAPDB opens every shard");
         if a != b {
-            for shard in self.guards.as_mut_slice() {
+            for index in 0..self.guards.len() {
+                let shard = self.guards.at_mut(index);
                 shard.swap_databases(&self.keyspace.counters, (a, b), self.now);
             }
             self.keyspace.swap_counters(a, b);
@@ -652,22 +732,6 @@ impl<'k> View<'k> {
     }
 }
 
-/// The shard of a key, which must be among the locked ones.
-#[inline]
-fn opened<'g>(
-    keyspace: &Keyspace,
-    mask: u64,
-    guards: &'g mut Guards<'_>,
-    key: Key<'_>,
-) -> &'g mut Shard {
-    let bit = 1u64 << keyspace.shard_of(key.hash);
-    assert!(mask & bit != 0, "a key outside the command's key positions was touched");
-    match guards {
-        Guards::One([shard]) => shard,
-        guards => &mut guards.as_mut_slice()[(mask & (bit - 1)).count_ones() as usize],
-    }
-}
-
 impl Drop for View<'_> {
     fn drop(&mut self) {
         for (database, unused) in self.reserved.drain(..) {
@@ -675,11 +739,13 @@ impl Drop for View<'_> {
         }
         self.hand_over();
         let mut grown = 0;
-        if let Some(shard) = self.guards.as_mut_slice().first_mut() {
+        if self.mask != 0 {
+            let shard = self.guards.at_mut(0);
             shard.stats.hits += self.hits;
             shard.stats.misses += self.misses;
         }
-        for shard in self.guards.as_mut_slice() {
+        for index in 0..self.guards.len() {
+            let shard = self.guards.at_mut(index);
             grown += std::mem::take(&mut shard.delta);
         }
         if grown != 0 {

@@ -11,8 +11,9 @@
 //! request again and withdraws the waiter when that had a result.
 //!
 //! Rules. Whether a waiter is finished is decided under the lock of its first key's shard, by
-//! whoever sets `finished` first: the one that serves it (and holds the shards of all its keys),
-//! or the one that gives up waiting. So nothing happens to a waiter twice, and an element that is
+//! whoever sets its state first: the one that serves it (and holds the shards of all its keys),
+//! or the one that gives up waiting. Only while a script keeps all shards for long does one give up
+//! without that lock, and not while the request is being tried. So nothing happens to a waiter twice, and an element that is
 //! taken for it is taken for somebody who still waits. Numbers are given under the locks of its
 //! keys, so that every queue ascends by them.
 //!
@@ -23,15 +24,21 @@ use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    AtomicU8, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 
 use foldhash::fast::RandomState;
 
+use crate::guards::OpenShards;
 use crate::hash::Key;
 use crate::keyspace::Keyspace;
 use crate::value::Kind;
 use crate::{Now, Rules, View};
+
+/// States of a waiter.
+const WAITING: u8 = 0;
+const TRIED: u8 = 1;
+const FINISHED: u8 = 2;
 
 /// A request that waits. See the module's header.
 pub struct Waiter {
@@ -41,7 +48,7 @@ pub struct Waiter {
     without_key: bool,
     keys: Box<[Box<[u8]>]>,
     shards: u64,
-    finished: AtomicBool,
+    state: AtomicU8,
     parked: Box<dyn Any + Send + Sync>,
 }
 
@@ -71,7 +78,22 @@ impl Waiter {
 
     /// Whether it waits no longer.
     pub fn is_finished(&self) -> bool {
-        self.finished.load(Acquire)
+        self.state.load(Acquire) == FINISHED
+    }
+
+    /// Says that its request is being tried, by whoever holds its shards; false when it is finished.
+    pub fn begin(&self) -> bool {
+        self.state.compare_exchange(WAITING, TRIED, AcqRel, Acquire).is_ok()
+    }
+
+    /// Says that the trial had no result: it waits on.
+    pub fn rest(&self) {
+        self.state.store(WAITING, Release);
+    }
+
+    /// Finishes it without its shards, unless it is being tried or finished.
+    fn leave(&self) -> bool {
+        self.state.compare_exchange(WAITING, FINISHED, AcqRel, Acquire).is_ok()
     }
 
     /// What its owner has left with it.
@@ -80,7 +102,7 @@ impl Waiter {
     }
 
     fn finish(&self) -> bool {
-        !self.finished.swap(true, AcqRel)
+        self.state.swap(FINISHED, AcqRel) != FINISHED
     }
 
     fn takes(&self, kind: Option<Kind>) -> bool {
@@ -239,8 +261,8 @@ impl Keyspace {
         self.bell.shards.load(Relaxed)
     }
 
-    /// Locks these shards, in ascending order.
-    pub fn open_shards(&self, shards: u64, now: Now, rules: Rules) -> View<'_> {
+    /// Locks these shards, in ascending order; `None` when they are not to be waited for.
+    pub fn open_shards(&self, shards: u64, now: Now, rules: Rules) -> Option<View<'_>> {
         View::lock(self, shards, now, rules)
     }
 
@@ -248,16 +270,28 @@ impl Keyspace {
     /// shard may be locked by the caller.
     pub fn withdraw(&self, waiter: &Waiter) -> bool {
         let Some(home) = waiter.keys.first() else { return waiter.finish() };
-        let shard = |key: &[u8]| self.shards[self.shard_of(self.hasher.hash(key))].lock();
-        {
-            let mut shard = shard(home);
-            if !waiter.finish() {
-                return false;
+        let shard = |key: &[u8]| self.lock(self.shard_of(self.hasher.hash(key)));
+        loop {
+            match shard(home) {
+                Some(mut shard) => {
+                    if !waiter.finish() {
+                        return false;
+                    }
+                    shard.interest.waiting.remove(home, waiter);
+                    break;
+                }
+                // A script holds the shards for long: it stays in its queues, finished, until
+                // somebody comes across it there.
+                None if waiter.leave() => return true,
+                None if waiter.is_finished() => return false,
+                // The script has ended, and it is just being tried.
+                None => {}
             }
-            shard.interest.waiting.remove(home, waiter);
         }
         for key in &waiter.keys[1..] {
-            shard(key).interest.waiting.remove(key, waiter);
+            if let Some(mut shard) = shard(key) {
+                shard.interest.waiting.remove(key, waiter);
+            }
         }
         true
     }
@@ -275,7 +309,7 @@ impl View<'_> {
             without_key,
             keys: keys.iter().map(|key| key.bytes.into()).collect(),
             shards: self.mask,
-            finished: AtomicBool::new(false),
+            state: AtomicU8::new(WAITING),
             parked,
         });
         for key in keys {
@@ -294,11 +328,16 @@ impl View<'_> {
         if !waiter.finish() {
             return false;
         }
+        self.forget(waiter);
+        true
+    }
+
+    /// Takes a finished waiter, whose shards are open, out of every queue.
+    pub fn forget(&mut self, waiter: &Waiter) {
         for key in &waiter.keys {
             let key = self.keyspace.key(key);
             self.shard(key).interest.waiting.remove(key.bytes, waiter);
         }
-        true
     }
 
     /// Takes the key that became ready first in the opened shards.
@@ -306,11 +345,11 @@ impl View<'_> {
         if self.keyspace.ready_shards() & self.mask == 0 {
             return None;
         }
-        let shards = self.guards.as_mut_slice().iter_mut();
-        let waiting = shards.map(|shard| &mut shard.interest.waiting);
-        let with_ready = waiting.filter(|waiting| !waiting.ready.is_empty());
-        let oldest = with_ready.min_by_key(|waiting| waiting.ready[0].at)?;
-        oldest.next_ready().map(|ready| (ready.database, ready.key))
+        let heads = self.guards.iter().map(|shard| shard.interest.waiting.ready.front());
+        let heads = heads.enumerate().filter_map(|(index, head)| Some((head?.at, index)));
+        let (_, oldest) = heads.min()?;
+        let waiting = &mut self.guards.at_mut(oldest).interest.waiting;
+        waiting.next_ready().map(|ready| (ready.database, ready.key))
     }
 
     /// Has a key looked at again, by whoever serves next.

@@ -76,6 +76,8 @@ pub struct Gate {
     pub pannier_only: bool,
     /// Needs a clock that can be advanced.
     pub virtual_clock: bool,
+    /// Needs clients that are served while another one waits.
+    pub sockets: bool,
 }
 
 impl Gate {
@@ -83,6 +85,9 @@ impl Gate {
     pub fn refuses(&self, place: &Place) -> Option<String> {
         if self.virtual_clock && !place.virtual_clock {
             return Some("needs the virtual clock".to_owned());
+        }
+        if self.sockets && place.virtual_clock {
+            return Some("needs sockets".to_owned());
         }
         if place.maker == Maker::Pannier {
             return None;
@@ -282,6 +287,7 @@ impl Parser {
             }
             "pannier-only" => gate.pannier_only = true,
             "virtual" => gate.virtual_clock = true,
+            "sockets" => gate.sockets = true,
             _ => return Err(format!("`!{text}` is no directive that may stand here")),
         }
         if opens {

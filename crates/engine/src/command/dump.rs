@@ -102,7 +102,7 @@ fn restore(cx: &mut Context<'_>) -> Result<Done, Error> {
 }
 
 /// Makes values as the configuration wants them.
-pub(super) fn maker<'c>(cx: &Context<'c>, key: &'c [u8], limits: &'c Limits) -> Maker<'c> {
+pub(super) fn maker<'c>(cx: &'c Context<'_>, key: &'c [u8], limits: &'c Limits) -> Maker<'c> {
     let (threshold, level) = (cx.config.compression_threshold, cx.config.compression_level);
     let rule = MakerCompression { threshold, level };
     cx.engine.keyspace.maker(key, limits, cx.now).compressing(&cx.engine.compressor, rule)

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::host::Facts;
 use crate::pause::Held;
 use crate::pubsub::Space;
+use crate::scripts::Scripts;
 use crate::stats::Totals;
 
 /// The family's rows.
@@ -259,9 +260,7 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("allocator_allocated", used);
     lines.each(&["allocator_active", "allocator_resident"], facts.rss);
     lines.human("total_system_memory", facts.memory_total);
-    lines.human("used_memory_lua", 0);
-    lines.human("used_memory_scripts", 0);
-    lines.each(&["number_of_cached_scripts", "number_of_functions", "number_of_libraries"], 0);
+    scripts(&engine.scripts, lines);
     lines.human("maxmemory", config.maxmemory);
     lines.add("maxmemory_policy", config.get("maxmemory-policy").unwrap_or_default());
     lines.add("entries", engine.keyspace.totals().entries);
@@ -286,6 +285,20 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
     lines.each(&["mem_cluster_links", "mem_aof_buffer"], 0);
     lines.add("mem_allocator", facts.allocator);
     lines.each(&["active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects"], 0);
+}
+
+fn scripts(scripts: &Scripts, lines: &mut Lines) {
+    let lua = scripts.lua_bytes.load(Relaxed);
+    let cache = scripts.cache_bytes.load(Relaxed);
+    lines.add("used_memory_vm_eval", lua);
+    lines.human("used_memory_lua", lua);
+    lines.human("used_memory_scripts", lua + cache);
+    lines.add("used_memory_scripts_eval", cache);
+    lines.add("number_of_cached_scripts", scripts.cached.load(Relaxed));
+    lines.each(&["number_of_functions", "number_of_libraries"], 0);
+    lines.add("used_memory_vm_functions", 0);
+    lines.human("used_memory_vm_total", lua);
+    lines.add("used_memory_functions", 0);
 }
 
 fn persistence(picture: &Picture<'_>, lines: &mut Lines) {
@@ -322,7 +335,8 @@ fn stats(picture: &Picture<'_>, lines: &mut Lines) {
     lines.add("expired_time_cap_reached_count", 0);
     lines.add("evicted_keys", evicted);
     lines.add("evicted_clients", totals.evicted_clients);
-    lines.each(&["evicted_scripts", "total_eviction_exceeded_time"], 0);
+    lines.add("evicted_scripts", engine.scripts.evicted.load(Relaxed));
+    lines.add("total_eviction_exceeded_time", 0);
     lines.add("current_eviction_exceeded_time", 0);
     lines.add("keyspace_hits", hits);
     lines.add("keyspace_misses", misses);

@@ -163,7 +163,7 @@ fn memory_stats(cx: &mut Context<'_>) -> Result<Done, Error> {
         ("clients.normal", Bytes(clients)),
         ("cluster.links", Bytes(0)),
         ("aof.buffer", Bytes(0)),
-        ("lua.caches", Bytes(0)),
+        ("lua.caches", Bytes(engine.scripts.cache_bytes.load(Relaxed))),
         ("functions.caches", Bytes(0)),
     ];
     let after = [

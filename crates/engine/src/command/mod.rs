@@ -55,6 +55,7 @@ mod mset;
 mod object;
 mod pubsub;
 mod scan;
+mod script;
 mod server;
 mod set;
 mod set_algebra;
@@ -143,6 +144,7 @@ pub const FAMILIES: &[&[Command]] = &[
     transaction::ROWS,
     pubsub::ROWS,
     monitor::ROWS,
+    script::ROWS,
 ];
 
 /// All top-level rows.

@@ -55,6 +55,8 @@ pub enum Group {
     PubSub,
     /// About the server.
     Server,
+    /// Scripts and functions.
+    Scripting,
     /// Sets.
     Set,
     /// Sorted sets.
@@ -79,6 +81,7 @@ impl Group {
             Self::HyperLogLog => "hyperloglog",
             Self::List => "list",
             Self::PubSub => "pubsub",
+            Self::Scripting => "scripting",
             Self::Server => "server",
             Self::Set => "set",
             Self::SortedSet => "sorted-set",
@@ -135,6 +138,9 @@ pub mod flags {
     /// May run during a pause although it is flagged as a write (never set so far).
     pub const MAY_REPLICATE: Flags = 1 << 18;
 
+    /// It may be called without any key.
+    pub const NO_MANDATORY_KEYS: Flags = 1 << 19;
+
     /// Flags and their names, in the order in which COMMAND prints them.
     pub const NAMES: &[(Flags, &str)] = &[
         (WRITE, "write"),
@@ -153,6 +159,7 @@ pub mod flags {
         (NO_AUTH, "no_auth"),
         (MAY_REPLICATE, "may_replicate"),
         (NO_ASYNC_LOADING, "no_async_loading"),
+        (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (MOVABLE_KEYS, "movablekeys"),
         (ALLOW_BUSY, "allow_busy"),
         (NO_MULTI, "no_multi"),
@@ -333,6 +340,11 @@ impl Command {
             (Opens::Keys, [spec]) if spec.access & access::NOT_KEY == 0 => spec.lone(),
             _ => None,
         }
+    }
+
+    /// Whether it runs a script.
+    pub(crate) const fn runs_script(&self) -> bool {
+        self.is(flags::NO_MANDATORY_KEYS)
     }
 
     /// Whether a request needs every shard at once.

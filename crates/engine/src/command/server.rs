@@ -127,10 +127,19 @@ fn shutdown(cx: &mut Context<'_>) -> Result<Done, Error> {
             return Err(Error::SYNTAX);
         }
     }
+    if let Some(busy) = cx.engine.scripts.run.busy_error()
+        && request.save != Some(false)
+        && !request.abort
+    {
+        return Err(busy);
+    }
     if request.save == Some(true) && !request.force {
         cx.engine.host.log("SHUTDOWN SAVE was refused: Pannier does not save to disk");
         return Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."));
     }
     cx.engine.host.shutdown(request).map_err(|reason| Error::text(format!("ERR {reason}")))?;
+    if !request.abort {
+        cx.engine.end_scripts();
+    }
     if request.abort { cx.ok() } else { Ok(Done::Close) }
 }

@@ -174,9 +174,6 @@ absent! {
         "acl-pubsub-default" = "resetchannels",
             Kind::Choice(&["allchannels", "resetchannels"]), live;
     }
-    "scripts" {
-        "busy-reply-threshold" | "lua-time-limit" = "5000", COUNT, live;
-    }
     "modules" {
         "enable-module-command" = "no", Kind::Choice(&["no", "yes", "local"]), immutable;
     }

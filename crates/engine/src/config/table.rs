@@ -235,6 +235,8 @@ parameters! {
     commandlog_large_reply_max_len: usize = "128", "commandlog-large-reply-max-len", COUNT, live;
     /// Milliseconds from which LATENCY records an event; 0 means none.
     latency_monitor_threshold: u64 = "0", "latency-monitor-threshold", COUNT, live;
+    /// Milliseconds that a script may run before others get the error BUSY; 0 means any time.
+    busy_reply_threshold: u64 = "5000", "busy-reply-threshold" | "lua-time-limit", COUNT, live;
     /// Keep latency histograms of the commands.
     latency_tracking: bool = "yes", "latency-tracking", Kind::Bool, live;
     /// Percentiles that INFO latencystats shows.

@@ -70,7 +70,7 @@ pub(super) fn find(
 }
 
 /// The row of a name, or of the sub-command that the second argument names.
-fn lookup(engine: &Engine, args: Args<'_>) -> Result<Resolved, Error> {
+pub(super) fn lookup(engine: &Engine, args: Args<'_>) -> Result<Resolved, Error> {
     let found = engine.commands.find(args.get(0));
     let found = found.filter(|found| !found.command.name.contains('|'));
     let found = found.ok_or_else(|| unknown(args))?;
@@ -95,6 +95,11 @@ pub(super) fn check(
              \"local\", you can run it from a local connection, otherwise you need to set this \
              option in the configuration file, and then restart the server.",
         ));
+    }
+    if let Some(busy) = engine.scripts.run.busy_error()
+        && !command.is(flags::ALLOW_BUSY)
+    {
+        return Verdict::Refused(busy);
     }
     if session.queue.is_some() && command.is(flags::NO_MULTI) {
         return Verdict::Refused(Error::text(format!(

@@ -92,6 +92,7 @@ fn may_group(engine: &Engine, config: &Config, session: &Session, now: Now) -> b
     session.queue.is_none()
         && !session.expects_pushes()
         && !engine.monitors.any()
+        && !engine.scripts.run.is_busy()
         && session.reply_mode == ReplyMode::On
         && !session.needs_password(config)
         && engine.pause.active(now.unix_ms()).is_none()
@@ -161,7 +162,10 @@ fn execute(
     (reply, now): (&mut Reply, Now),
 ) -> usize {
     let rules = Engine::rules(config, !session.no_touch());
-    let mut view = engine.keyspace.open(Open::Keys(&group.keys), now, rules);
+    let Some(mut view) = engine.keyspace.try_open(Open::Keys(&group.keys), now, rules) else {
+        // The single path says why not.
+        return 0;
+    };
     view.set_origin(session.id());
     view.prefetch(session.database, &group.keys);
     if !group.elements.is_empty() {

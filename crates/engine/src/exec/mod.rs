@@ -14,6 +14,7 @@ mod gate;
 mod group;
 mod open;
 mod queue;
+pub(crate) mod script;
 mod serve;
 mod settle;
 
@@ -29,7 +30,7 @@ use pannier_resp::{Args, Batch, OwnedArgs, Reply};
 use pannier_store::Now;
 
 use crate::args::is;
-use crate::command::{Context, Done, Resolved, flags};
+use crate::command::{Context, Done, Opens, Resolved, flags};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -152,6 +153,8 @@ fn execute(
                 return Step::Held(until_ms);
             }
             gate::Verdict::Refused(error) => {
+                let exec = found.command.name == "exec" && session.queue.is_some();
+                let error = if exec { queue::abort(engine, session, &error) } else { error };
                 settle::refused(session, Some(found.id), &error, reply);
                 Step::Done
             }
@@ -195,6 +198,11 @@ fn perform(
     settle::seen(session, found.id, now);
     let command = found.command;
     let hashed = command.lone_key().map(|at| engine.keyspace.key(args.get(at)));
+    let (each, script) = (command.opens == Opens::Each, command.runs_script());
+    let _walk = match engine.scripts.walk(each, script) {
+        Ok(walk) => walk,
+        Err(error) => return settle::refused(session, Some(found.id), &error, reply),
+    };
     let ahead = &Ahead::of(engine, config, command, args);
     let (mut outcome, dirty, sooner) =
         match open::open(engine, config, session, command, (args, hashed), now) {

@@ -41,17 +41,17 @@ pub(super) fn open<'a>(
 ) -> Result<View<'a>, Error> {
     let keyspace = &engine.keyspace;
     let keyspace_open = |open: Open<'_>, rules| {
-        let mut view = keyspace.open(open, now, rules);
+        let mut view = keyspace.try_open(open, now, rules)?;
         view.set_origin(session.id());
-        view
+        Some(view)
     };
     let mut rules = Engine::rules(config, !session.no_touch());
     rules.keep_expired = engine.pause.active(now.unix_ms()).is_some();
     if config.maxmemory > 0 && !make_room(engine, config, now) && command.is(flags::DENYOOM) {
         return Err(Error::OOM);
     }
-    if command.opens == Opens::Everything {
-        return Ok(keyspace_open(Open::All, rules));
+    if command.opens == Opens::Everything && !keyspace.has_entry_limit() {
+        return keyspace_open(Open::All, rules).ok_or_else(|| busy(engine));
     }
     let mut keys = KeyList::new();
     keys.extend(lone);
@@ -59,12 +59,14 @@ pub(super) fn open<'a>(
         command.key_positions(args, |at, _| keys.push(keyspace.key(args.get(at))));
     }
     let everything = command.looks_further.is_some_and(|looks| looks(args));
+    let everything = everything || command.opens == Opens::Everything;
     let open = if everything { Open::All } else { Open::Keys(&keys) };
-    if keys.is_empty() {
-        return Ok(keyspace_open(Open::Nothing, rules));
+    if keys.is_empty() && command.opens != Opens::Everything {
+        return keyspace_open(Open::Nothing, rules).ok_or_else(|| busy(engine));
     }
-    if !command.is(flags::WRITE) || !keyspace.has_entry_limit() {
-        let view = keyspace_open(open, rules);
+    let creates = command.is(flags::WRITE) || command.runs_script();
+    if !creates || !keyspace.has_entry_limit() {
+        let view = keyspace_open(open, rules).ok_or_else(|| busy(engine))?;
         if keys.len() > 1 {
             view.prefetch(session.database, &keys);
         }
@@ -73,6 +75,11 @@ pub(super) fn open<'a>(
     let mut creates = Creates::new();
     creatable(keyspace, command, args, session.database, &mut creates);
     reserve(engine, config, &creates, || keyspace_open(open, rules), now)
+}
+
+/// A script holds every shard for an unknown time.
+fn busy(engine: &Engine) -> Error {
+    engine.scripts.run.busy_error().unwrap_or(Error::BUSY_SCRIPT)
 }
 
 /// Keys that may be created, by database; distinct.
@@ -123,12 +130,12 @@ pub(super) fn reserve<'a>(
     engine: &'a Engine,
     config: &Config,
     creates: &Creates<'_>,
-    open: impl Fn() -> View<'a>,
+    open: impl Fn() -> Option<View<'a>>,
     now: Now,
 ) -> Result<View<'a>, Error> {
     let room = Engine::room(config);
     for _ in 0..RESERVE_TRIES {
-        let mut view = open();
+        let mut view = open().ok_or_else(|| busy(engine))?;
         let full = creates.iter().find_map(|(database, keys)| {
             let missing = view.missing(*database, keys);
             view.reserve(*database, missing).err()

@@ -56,6 +56,8 @@ fn run_opened<'a>(
     let ahead =
         |queued: &Queued| Ahead::of(engine, config, queued.found.command, queued.args.args());
     let aheads: Vec<Ahead> = commands.iter().map(ahead).collect();
+    let script = commands.iter().any(|queued| queued.found.command.runs_script());
+    let _walk = engine.scripts.walk(false, script).map_err(|error| because(&error))?;
     let mut view = open_union(engine, config, session, (commands, watches), now)?;
     view.set_origin(session.id());
     for (database, key) in &watches.keys {
@@ -115,7 +117,7 @@ fn open_union<'a>(
     }
     keys.extend(watches.keys.iter().map(|(_, key)| keyspace.key(key)));
     let open = if everything { Open::All } else { Open::Keys(&keys) };
-    let open = || keyspace.open(open, now, rules);
+    let open = || keyspace.try_open(open, now, rules);
     open::reserve(engine, config, &creates, open, now).map_err(|error| because(&error))
 }
 

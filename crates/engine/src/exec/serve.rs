@@ -72,7 +72,10 @@ pub(crate) fn serve(engine: &Engine, lane: &Arc<Lane>, view: Option<View<'_>>, n
             break;
         }
         let rules = Engine::rules(&engine.config.load(), true);
-        let view = engine.keyspace.open_shards(shards, now, rules);
+        let Some(view) = engine.keyspace.open_shards(shards, now, rules) else {
+            // A script holds the shards; who ends it serves what is ready.
+            break;
+        };
         missing = round(engine, lane, view, now, &mut served);
     }
     for (client, letter) in served {
@@ -110,8 +113,18 @@ fn round(
     let (mut tried, mut reply) = (&tried, Reply::new(Protocol::Resp2));
     let (command, ahead, hashed) = (parked.found.command, &Ahead::default(), None);
     let (session, reply, args) = (&mut session, &mut reply, parked.args.args());
-    let mut cx =
-        Context { engine, config, session, command, args, ahead, view, hashed, reply, now };
+    let mut cx = Context {
+        engine,
+        config,
+        session,
+        command,
+        args,
+        ahead,
+        view: view.shorten(),
+        hashed,
+        reply,
+        now,
+    };
     let mut next = Some(Arc::clone(&first));
     while let Some(waiter) = next {
         if !cx.view.extend(waiter.shards()) {
@@ -128,7 +141,12 @@ fn round(
 
 /// Tries a waiter's request; what its client gets, if that had a result. All its shards are open.
 fn attempt<'a>(cx: &mut Context<'a>, waiter: &'a Waiter) -> Option<(Arc<Client>, Letter)> {
-    let parked = waiter.parked::<Parked>().filter(|_| !waiter.is_finished())?;
+    let parked = waiter.parked::<Parked>()?;
+    if !waiter.begin() {
+        // Its client gave up while a script held the shards.
+        cx.view.forget(waiter);
+        return None;
+    }
     if parked.client.closing.load(Relaxed) {
         // It was killed: it takes nothing any more.
         cx.view.withdraw(waiter);
@@ -148,6 +166,7 @@ fn attempt<'a>(cx: &mut Context<'a>, waiter: &'a Waiter) -> Option<(Arc<Client>,
         Ok(Done::Wait) => {
             let us = cx.engine.host.mono_us() - started;
             parked.spent_us.fetch_add(us, Relaxed);
+            waiter.rest();
             settle::changed(cx.engine, cx.session, dirty, cx.view.sooner());
             return None;
         }

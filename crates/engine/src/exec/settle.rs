@@ -72,6 +72,18 @@ pub(crate) fn settle(
     offer(engine, config, session, request, (us, reply_len), now);
 }
 
+/// Everything that follows from a command that a script called: the logs know the script alone.
+pub(super) fn settle_nested(
+    engine: &Engine,
+    config: &Config,
+    session: &Session,
+    ran: &Executed<'_>,
+) {
+    changed(engine, session, ran.dirty, ran.sooner);
+    let us = engine.host.mono_us().saturating_sub(ran.started);
+    session.lane.count(ran.id, us, ran.failed, config.latency_tracking);
+}
+
 /// Everything that follows from a group but for what its [`Watch`] has seen to.
 pub(super) fn settle_group(
     engine: &Engine,

@@ -135,7 +135,9 @@ impl Keyspace {
         let wanted = if room.policy.random() { 1 } else { room.samples.max(1) };
         let start = pool.rng.usize(..self.shards.len());
         (0..self.shards.len()).any(|step| {
-            let mut shard = self.shards[(start + step) % self.shards.len()].lock();
+            let Some(mut shard) = self.lock((start + step) % self.shards.len()) else {
+                return false;
+            };
             let seen = shard.sample_many(only, volatile, wanted, |database, item| {
                 let score = if room.policy.random() {
                     let drawn = pool.rng.u64(..);
@@ -155,7 +157,7 @@ impl Keyspace {
 
     /// Evicts a candidate, unless it is gone, may not go any more, or was used meanwhile.
     fn evict_candidate(&self, victim: Candidate, scope: Scope, room: Room, now: Now) -> bool {
-        let mut shard = self.shards[self.shard_of(victim.hash)].lock();
+        let Some(mut shard) = self.lock(self.shard_of(victim.hash)) else { return false };
         let Some(index) = shard.index_of_id.get(victim.database as usize).copied() else {
             return false;
         };

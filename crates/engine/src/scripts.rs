@@ -1,0 +1,268 @@
+//! Scripts and functions: the two Lua states, what they hold, and what runs at the moment.
+//!
+//! A script runs under every shard, so no two run at once, and one Lua state for EVAL and one for
+//! functions are enough for all workers; each is made when it is first needed. Their locks are
+//! taken after the shards.
+//!
+//! A script that runs longer than `busy-reply-threshold` makes the server *busy*: whoever waits
+//! for a shard stops waiting and gets the error BUSY, and so does every later request but the few
+//! that may kill the script. These must be answered while the script holds the shards and its
+//! thread, so they touch neither: what they need is in atomics here, and the host is asked to let
+//! another thread serve the clients of the one that the script keeps (`Host::step_aside`).
+//!
+//! Commands that look at one shard after the other hold `walk` for reading, scripts for writing:
+//! so no such command stands in the middle of its walk when a script takes all shards for long.
+//!
+//! Neighbours: `exec::script` runs, `command::script` and `command::function` are the commands.
+
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed,
+};
+use std::time::Duration;
+
+use pannier_script::{Cache, Failure, Interrupt, Machine, Versions};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// What scripts are told: the versions whose behaviour they can expect.
+pub(crate) const VERSIONS: Versions = Versions { name: "valkey", redis: "7.2.4", valkey: "9.1.0" };
+
+/// What both Lua states may hold: a quarter of the machine's memory, but not less than the one and
+/// not more than the other.
+const MEMORY_MIN: usize = 64 << 20;
+const MEMORY_MAX: usize = 1 << 30;
+
+/// How long a lock is waited for before a look whether the server is busy.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// The Lua state of EVAL.
+pub(crate) struct Evaluator {
+    pub(crate) machine: Machine,
+    pub(crate) cache: Cache,
+}
+
+/// See the module's header.
+#[derive(Default)]
+pub(crate) struct Scripts {
+    evaluator: Mutex<Option<Evaluator>>,
+    walk: RwLock<()>,
+    pub(crate) run: Run,
+    /// For INFO: bytes that Lua holds for EVAL, bytes beside that, scripts, evicted scripts.
+    pub(crate) lua_bytes: AtomicUsize,
+    pub(crate) cache_bytes: AtomicUsize,
+    pub(crate) cached: AtomicUsize,
+    pub(crate) evicted: AtomicU64,
+}
+
+/// What kind of script runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One of EVAL.
+    Script,
+    /// A function.
+    Function,
+}
+
+/// The script that runs, as others may see it.
+#[derive(Default)]
+pub(crate) struct Run {
+    /// 0: the server is not busy; 1: with a script; 2: with a function.
+    busy: AtomicU8,
+    /// As `busy`, from the first instruction on.
+    active: AtomicU8,
+    wrote: AtomicBool,
+    killed: AtomicBool,
+    /// The server ends: whatever runs is killed.
+    ending: AtomicBool,
+    /// When it began (monotonic microseconds); 0 until the first look.
+    started_us: AtomicU64,
+}
+
+/// A permission to walk over the shards, or to run a script.
+pub(crate) enum Walk<'a> {
+    /// The request needs none.
+    Free,
+    /// Others may walk, too.
+    Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'a, ()>),
+    /// Nobody else walks.
+    Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'a, ()>),
+}
+
+impl Scripts {
+    /// The Lua state of EVAL, made if there is none.
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    pub(crate) fn evaluator(
+        &self,
+        engine: &Engine,
+    ) -> Result<parking_lot::MappedMutexGuard<'_, Evaluator>, Failure> {
+        let mut held = self.evaluator.lock();
+        if held.is_none() {
+            let machine = Machine::scripts(&VERSIONS, memory_max(engine))?;
+            *held = Some(Evaluator { machine, cache: Cache::default() });
+        }
+        MutexGuard::try_map(held, Option::as_mut).map_err(|_| Failure::new("ERR no Lua state"))
+    }
+
+    /// Throws the Lua state and all scripts of EVAL away; dropping the result takes a while.
+    pub(crate) fn flush(&self) -> Option<Evaluator> {
+        let evaluator = self.evaluator.lock().take();
+        for number in [&self.lua_bytes, &self.cache_bytes, &self.cached] {
+            number.store(0, Relaxed);
+        }
+        evaluator
+    }
+
+    /// Takes down what INFO says of the scripts of EVAL.
+    pub(crate) fn publish(&self, machine: &Machine, cache: &Cache, evicted: u64) {
+        self.lua_bytes.store(machine.used_memory(), Relaxed);
+        self.cache_bytes.store(cache.bytes(), Relaxed);
+        self.cached.store(cache.len(), Relaxed);
+        self.evicted.fetch_add(evicted, Relaxed);
+    }
+
+    /// The permission that a request needs which opens `each` shard after the other, or which is
+    /// a script.
+    ///
+    /// # Errors
+    /// The server is busy.
+    pub(crate) fn walk(&self, each: bool, script: bool) -> Result<Walk<'_>, Error> {
+        loop {
+            let permission = match (each, script) {
+                (_, true) => self.walk.try_write_for(PATIENCE).map(Walk::Alone),
+                (true, false) => self.walk.try_read_for(PATIENCE).map(Walk::Shared),
+                (false, false) => Some(Walk::Free),
+            };
+            if let Some(permission) = permission {
+                return Ok(permission);
+            }
+            if let Some(error) = self.run.busy_error() {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// What a Lua state may hold in bytes.
+pub(crate) fn memory_max(engine: &Engine) -> usize {
+    (engine.host.facts().memory_total / 4).clamp(MEMORY_MIN, MEMORY_MAX)
+}
+
+impl Run {
+    /// A script begins.
+    pub(crate) fn begin(&self, kind: Kind) {
+        self.wrote.store(false, Relaxed);
+        self.killed.store(false, Relaxed);
+        self.started_us.store(0, Relaxed);
+        self.active.store(number(kind), Relaxed);
+    }
+
+    /// It has ended.
+    pub(crate) fn end(&self, engine: &Engine) {
+        self.active.store(0, Relaxed);
+        if self.busy.swap(0, AcqRel) != 0 {
+            engine.keyspace.set_stuck(false);
+        }
+    }
+
+    /// It has changed data.
+    pub(crate) fn mark_write(&self) {
+        self.wrote.store(true, Relaxed);
+    }
+
+    /// Whether the server is busy with a script: the error that says so.
+    #[inline]
+    pub(crate) fn busy_error(&self) -> Option<Error> {
+        match self.busy.load(Relaxed) {
+            0 => None,
+            kind => Some(busy(kind)),
+        }
+    }
+
+    /// Whether the server is busy.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Relaxed) != 0
+    }
+
+    /// Some time has passed in the script: why it must stop, if it must.
+    pub(crate) fn look(&self, engine: &Engine, threshold_ms: u64) -> Option<Interrupt> {
+        let now_us = engine.host.mono_us();
+        if self.started_us.load(Relaxed) == 0 {
+            self.started_us.store(now_us.max(1), Relaxed);
+        }
+        let us = self.running_us(now_us);
+        if threshold_ms > 0 && us / 1_000 >= threshold_ms && !self.is_busy() {
+            self.busy.store(self.active.load(Relaxed), Relaxed);
+            engine.keyspace.set_stuck(true);
+            engine.host.log(&format!(
+                "Slow script detected: still in execution after {} milliseconds. You can try \
+                 killing the script using the SCRIPT KILL command or FUNCTION KILL.",
+                us / 1_000
+            ));
+            engine.host.step_aside();
+        }
+        let stop = self.killed.load(Relaxed) || self.ending.load(Relaxed);
+        stop.then_some(match self.kind() {
+            Some(Kind::Function) => Interrupt::FunctionKilled,
+            _ => Interrupt::Killed,
+        })
+    }
+
+    /// How long the script has been running.
+    pub(crate) fn running_us(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.started_us.load(Relaxed).max(1))
+    }
+
+    /// What kind of script runs.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self.active.load(Relaxed) {
+            0 => None,
+            1 => Some(Kind::Script),
+            _ => Some(Kind::Function),
+        }
+    }
+
+    /// SCRIPT KILL and FUNCTION KILL.
+    ///
+    /// # Errors
+    /// None runs, one of the other kind does, or it has written.
+    pub(crate) fn kill(&self, kind: Kind) -> Result<(), Error> {
+        let Some(running) = self.kind() else { return Err(NOT_BUSY) };
+        if self.wrote.load(Relaxed) {
+            return Err(UNKILLABLE);
+        }
+        if running != kind {
+            return Err(busy(number(running)));
+        }
+        self.killed.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// The server ends: no script goes on.
+    pub(crate) fn end_all(&self) {
+        self.ending.store(true, Relaxed);
+    }
+}
+
+const fn number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Script => 1,
+        Kind::Function => 2,
+    }
+}
+
+fn busy(kind: u8) -> Error {
+    if kind == number(Kind::Script) { Error::BUSY_SCRIPT } else { Error::BUSY_FUNCTION }
+}
+
+const NOT_BUSY: Error = Error::new("NOTBUSY No scripts in execution right now.");
+
+const UNKILLABLE: Error = Error::new(
+    "UNKILLABLE Sorry the script already executed write commands against the dataset. You can \
+     either wait the script termination or kill the server in a hard way using the SHUTDOWN \
+     NOSAVE command.",
+);
