@@ -366,7 +366,6 @@ def test_interactive_session_with_select_and_errors(terminal):
     assert terminal.leave() == 0
 
 
-@pytest.mark.later("MONITOR")
 def test_monitor_shows_the_commands_of_others(server, client, tool):
     with subprocess.Popen(
         [tool("redis-cli"), "-p", str(server.port), "MONITOR"],
@@ -384,7 +383,6 @@ def test_monitor_shows_the_commands_of_others(server, client, tool):
             process.kill()
 
 
-@pytest.mark.later("EVAL")
 def test_the_shells_deletion_by_pattern(cli, client):
     client.mset({f"guild:123:{n}": "x" for n in range(20)} | {"guild:124:1": "x"})
     script = "return redis.call('del', unpack(redis.call('keys', ARGV[1])))"

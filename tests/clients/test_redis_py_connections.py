@@ -70,19 +70,16 @@ def test_an_optimistic_transaction(r):
     assert r.get("k") == "10"
 
 
-@pytest.mark.later("EVAL")
 def test_a_script(r):
     assert r.eval("return redis.call('incrby', KEYS[1], ARGV[1])", 1, "k", 7) == 7
 
 
-@pytest.mark.later("EVALSHA")
 def test_a_lock(r):
     with r.lock("lock", timeout=10, blocking_timeout=5):
         assert not r.lock("lock").acquire(blocking=False)
     assert r.lock("lock", timeout=10).acquire(blocking=False)
 
 
-@pytest.mark.later("SUBSCRIBE")
 def test_publish_and_subscribe(r):
     with r.pubsub() as p:
         p.subscribe("news")

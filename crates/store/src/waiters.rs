@@ -13,9 +13,9 @@
 //! Rules. Whether a waiter is finished is decided under the lock of its first key's shard, by
 //! whoever sets its state first: the one that serves it (and holds the shards of all its keys),
 //! or the one that gives up waiting. Only while a script keeps all shards for long does one give up
-//! without that lock, and not while the request is being tried. So nothing happens to a waiter twice, and an element that is
-//! taken for it is taken for somebody who still waits. Numbers are given under the locks of its
-//! keys, so that every queue ascends by them.
+//! without that lock, and not while the request is being tried. So nothing happens to a waiter
+//! twice, and an element that is taken for it is taken for somebody who still waits. Numbers are
+//! given under the locks of its keys, so that every queue ascends by them.
 //!
 //! Neighbours: `interest` reports changes; `pannier_engine`'s `exec::serve` is the user.
 //! Tests: `tests::waiters`, and the simulation of `pannier-tests`.
@@ -81,7 +81,8 @@ impl Waiter {
         self.state.load(Acquire) == FINISHED
     }
 
-    /// Says that its request is being tried, by whoever holds its shards; false when it is finished.
+    /// Says that its request is being tried, by whoever holds its shards; false when it is
+    /// finished.
     pub fn begin(&self) -> bool {
         self.state.compare_exchange(WAITING, TRIED, AcqRel, Acquire).is_ok()
     }

@@ -113,7 +113,6 @@ def test_incr_and_decr_of_djangos_backend(site, alias):
         cache.incr("none")
 
 
-@pytest.mark.later("EVAL")
 def test_incr_and_decr_of_django_redis(extended):
     extended.set("n", 10, timeout=50)
     assert [extended.incr("n"), extended.incr("n", 5), extended.decr("n", 10)] == [11, 16, 6]
@@ -217,7 +216,6 @@ def test_deletion_by_pattern_with_iter_keys(extended):
     assert len(extended.keys("ns:v1:*")) == 0 and len(extended.keys("ns:v2:*")) == 250
 
 
-@pytest.mark.later("EVALSHA")
 def test_lock_of_django_redis(extended):
     with extended.lock("guild:1", timeout=5):
         assert not extended.lock("guild:1", timeout=5, blocking=False).acquire()

@@ -113,7 +113,6 @@ def test_operations_in_transactions(site, operation):
     assert sends(site, lambda: call(cache)) == set(expected.split())
 
 
-@pytest.mark.later("EVAL")
 @pytest.mark.parametrize("operation", list(SCRIPTS))
 def test_operations_by_scripts(site, operation):
     alias, call, expected = SCRIPTS[operation]
