@@ -147,7 +147,7 @@ test("increments under contention, on a pool", async () => {
   console.log(`${lost} attempts lost a race`);
 });
 
-test("scripts and functions", async () => {
+test("scripts", async () => {
   const add = defineScript({
     NUMBER_OF_KEYS: 1,
     SCRIPT: "return redis.call('INCRBY', KEYS[1], ARGV[1])",
@@ -164,10 +164,19 @@ test("scripts and functions", async () => {
   assert.deepEqual(await scripted.multi().add("n", 1).get("n").exec(), [8, "8"]);
   const list = await client.eval("return {KEYS[1], ARGV[1], 3}", { keys: ["k"], arguments: ["a"] });
   assert.deepEqual(list, ["k", "a", 3]);
+});
+
+test("functions", async () => {
   const library = `#!lua name=shop
     redis.register_function('sell', function(keys, args)
       return redis.call('DECRBY', keys[1], args[1])
     end)`;
+  if (process.env.SERVER_KIND === "pannier") {
+    // It does not have them yet; this fails when it has.
+    await assert.rejects(client.functionLoad(library), /unknown command/);
+    return;
+  }
+  await client.set("n", "8");
   assert.equal(await client.functionLoad(library, { REPLACE: true }), "shop");
   assert.equal(await client.fCall("sell", { keys: ["n"], arguments: ["3"] }), 5);
   assert.equal((await client.functionList())[0].library_name, "shop");
