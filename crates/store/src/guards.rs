@@ -80,12 +80,15 @@ impl<'k> Guards<'k> {
         }
     }
 
+    /// The open shards.
+    #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Shard> {
         (0..self.len()).map(|index| self.at(index))
     }
 }
 
 impl OpenShards for Guards<'_> {
+    #[inline]
     fn len(&self) -> usize {
         match self {
             Self::None => 0,
@@ -95,6 +98,7 @@ impl OpenShards for Guards<'_> {
         }
     }
 
+    #[inline]
     fn at(&self, index: usize) -> &Shard {
         match self {
             Self::None => unreachable!("no shard is open"),
@@ -104,6 +108,7 @@ impl OpenShards for Guards<'_> {
         }
     }
 
+    #[inline]
     fn at_mut(&mut self, index: usize) -> &mut Shard {
         match self {
             Self::None => unreachable!("no shard is open"),

@@ -18,11 +18,14 @@
 //! into `dirty`, from which the caller's `settle` works. Events are recorded (`events`), and handed
 //! over with the locks.
 
+mod nested;
+
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_collections::{Entry, NewPayload, Payload};
 
+pub use self::nested::Nested;
 use crate::edit::Edit;
 use crate::events::{Classes, Event, class};
 use crate::found::Found;
@@ -95,13 +98,6 @@ pub struct View<'k> {
     pub(crate) misses: u64,
 }
 
-/// What a nested view leaves to the one around it.
-pub struct Nested {
-    dirty: u64,
-    sooner: bool,
-    reserved: Vec<(usize, usize)>,
-}
-
 /// An entry outside the keyspace: taken out of it to be put back under another name or database,
 /// or newly made (see `maker`).
 pub struct Taken(pub(crate) Item);
@@ -158,65 +154,6 @@ impl<'k> View<'k> {
         self.keyspace.key(bytes)
     }
 
-    /// A view of the same shards for a command inside a command; when that has ended, it is closed
-    /// and [`View::absorb`]ed by this one.
-    pub fn nested(&mut self) -> View<'_> {
-        View {
-            keyspace: self.keyspace,
-            mask: self.mask,
-            guards: Guards::Lent(&mut self.guards),
-            now: self.now,
-            rules: self.rules,
-            reserved: std::mem::take(&mut self.reserved),
-            dirty: 0,
-            sooner: false,
-            wanted: self.wanted,
-            events: std::mem::take(&mut self.events),
-            changes: std::mem::take(&mut self.changes),
-            origin: self.origin,
-            emptied: false,
-            hits: 0,
-            misses: 0,
-        }
-    }
-
-    /// The same view where it is needed for less long. Not for nested ones.
-    pub fn shorten<'s>(mut self) -> View<'s>
-    where
-        'k: 's,
-    {
-        View {
-            keyspace: self.keyspace,
-            mask: std::mem::take(&mut self.mask),
-            guards: std::mem::replace(&mut self.guards, Guards::None).shorten(),
-            now: self.now,
-            rules: self.rules,
-            reserved: std::mem::take(&mut self.reserved),
-            dirty: self.dirty,
-            sooner: self.sooner,
-            wanted: self.wanted,
-            events: std::mem::take(&mut self.events),
-            changes: std::mem::take(&mut self.changes),
-            origin: self.origin,
-            emptied: self.emptied,
-            hits: std::mem::take(&mut self.hits),
-            misses: std::mem::take(&mut self.misses),
-        }
-    }
-
-    /// Ends a nested view.
-    pub fn close(mut self) -> Nested {
-        let reserved = std::mem::take(&mut self.reserved);
-        Nested { dirty: self.dirty, sooner: self.sooner, reserved }
-    }
-
-    /// Takes over what a nested view leaves.
-    pub fn absorb(&mut self, nested: Nested) {
-        self.dirty += nested.dirty;
-        self.sooner |= nested.sooner;
-        self.reserved = nested.reserved;
-    }
-
     /// How many entries of a database there is room reserved for.
     pub fn reserved(&self, database: usize) -> usize {
         let own = self.reserved.iter().filter(|(at, _)| *at == database);
@@ -243,11 +180,13 @@ impl<'k> View<'k> {
         self.sooner
     }
 
+    #[inline]
     pub(crate) fn shard(&mut self, key: Key<'_>) -> &mut Shard {
         opened(self.keyspace, self.mask, &mut self.guards, key)
     }
 
     /// The shard of a key, to be read.
+    #[inline]
     pub(crate) fn shard_of(&self, key: Key<'_>) -> &Shard {
         let bit = 1u64 << self.keyspace.shard_of(key.hash);
         assert!(self.mask & bit != 0, "a key outside the command's key positions was touched");
