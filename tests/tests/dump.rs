@@ -389,3 +389,72 @@ fn streams() -> Vec<Sample> {
 fn streams_are_exchanged() {
     exchange_all(&streams());
 }
+
+/// Libraries of functions, through FUNCTION DUMP and FUNCTION RESTORE.
+#[test]
+fn libraries_are_exchanged() {
+    let Some(mut pannier) = Peer::start("Pannier", oracle::pannier()) else { return };
+    let Some(mut valkey) = Peer::start("Valkey", oracle::valkey()) else { return };
+    let Some(mut redis) = Peer::start("Redis", oracle::redis()) else { return };
+    let text = |n: usize, padding: usize| {
+        format!(
+            "#!lua name=library{n}\n-- {}\nredis.register_function('f{n}', \
+             function(keys, args) return {{{n}, #keys, args[1]}} end)",
+            "padding ".repeat(padding)
+        )
+    };
+    for compress in ["yes", "no"] {
+        for peer in [&mut pannier, &mut valkey, &mut redis] {
+            peer.call(&["CONFIG", "SET", "rdbcompression", compress]);
+        }
+        for (count, padding) in [(0, 0), (1, 0), (2, 5), (20, 40), (3, 20_000)] {
+            let title = format!("{count} libraries, compressed: {compress}");
+            for real in [&mut valkey, &mut redis] {
+                let mut calls = vec![vec!["FUNCTION".to_owned(), "FLUSH".to_owned()]];
+                calls.extend(
+                    (0..count)
+                        .map(|n| vec!["FUNCTION".to_owned(), "LOAD".to_owned(), text(n, padding)]),
+                );
+                for call in &calls {
+                    let reply = real.call(call);
+                    assert!(!matches!(reply, Value::Error(_)), "{title}: {reply:?}");
+                }
+                let theirs = libraries(real);
+                assert_eq!(theirs.len(), count, "{title}");
+                take_over(&mut pannier, real, &title);
+                assert_eq!(libraries(&mut pannier), theirs, "{title}: Pannier reads other ones");
+                real.call(&["FUNCTION", "FLUSH"]);
+                take_over(real, &mut pannier, &title);
+                assert_eq!(libraries(real), theirs, "{title}: {} reads other ones", real.name);
+            }
+            take_over(&mut redis, &mut pannier, &title);
+            for n in 0..count {
+                let call = |peer: &mut Peer| peer.call(&["FCALL", &format!("f{n}"), "0", "a"]);
+                assert_eq!(call(&mut pannier), call(&mut valkey), "{title}");
+                assert_eq!(call(&mut redis), call(&mut valkey), "{title}");
+            }
+        }
+    }
+}
+
+/// Replaces the libraries of one server by those of another.
+fn take_over(to: &mut Peer, from: &mut Peer, title: &str) {
+    let Value::Bulk(payload) = from.call(&["FUNCTION", "DUMP"]) else {
+        panic!("{title}: {} does not dump", from.name);
+    };
+    if to.name == "Redis" {
+        assert!(version(&payload) <= REDIS_VERSION, "{title}: {}", from.name);
+    }
+    let reply = to.call(&[&b"FUNCTION"[..], b"RESTORE", &payload, b"FLUSH"]);
+    assert_eq!(reply, Value::Simple("OK".to_owned()), "{title}: {} to {}", from.name, to.name);
+}
+
+/// What FUNCTION LIST says of each library, in order.
+fn libraries(peer: &mut Peer) -> Vec<String> {
+    let Value::Array(listed) = peer.call(&["FUNCTION", "LIST", "WITHCODE"]) else {
+        panic!("{} lists nothing", peer.name);
+    };
+    let mut listed: Vec<String> = listed.iter().map(|library| format!("{library:?}")).collect();
+    listed.sort();
+    listed
+}

@@ -9,27 +9,36 @@ use pannier_store::WrongType;
 
 /// An error reply, without the leading `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(Cow<'static, str>);
+pub struct Error {
+    text: Cow<'static, str>,
+    /// INFO errorstats has it already: a script failed by an error of a command.
+    counted: bool,
+}
 
 impl Error {
     /// An error with a fixed text.
     pub const fn new(text: &'static str) -> Self {
-        Self(Cow::Borrowed(text))
+        Self { text: Cow::Borrowed(text), counted: false }
     }
 
     /// An error with a text made for the occasion.
     pub fn text(text: impl Into<String>) -> Self {
-        Self(Cow::Owned(text.into()))
+        Self { text: Cow::Owned(text.into()), counted: false }
     }
 
     /// The whole text, code first.
     pub fn message(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Whether INFO errorstats has it already.
+    pub(crate) const fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// The code: the first word.
     pub fn code(&self) -> &str {
-        self.0.split(' ').next().unwrap_or_default()
+        self.text.split([' ', '\r', '\n']).next().unwrap_or_default()
     }
 
     /// Malformed options.
@@ -90,7 +99,8 @@ impl Error {
 
     /// The error that a script ended with.
     pub(crate) fn script(failure: &pannier_script::Failure) -> Self {
-        Self::text(String::from_utf8_lossy(&failure.reply()).into_owned())
+        let error = Self::text(String::from_utf8_lossy(&failure.reply()).into_owned());
+        Self { counted: failure.counted, ..error }
     }
 
     /// An expiry outside what fits.

@@ -20,6 +20,7 @@ mod engine;
 mod error;
 pub mod exec;
 mod float;
+mod functions;
 mod geo;
 mod glob;
 mod host;

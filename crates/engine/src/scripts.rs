@@ -13,7 +13,8 @@
 //! Commands that look at one shard after the other hold `walk` for reading, scripts for writing:
 //! so no such command stands in the middle of its walk when a script takes all shards for long.
 //!
-//! Neighbours: `exec::script` runs, `command::script` and `command::function` are the commands.
+//! Neighbours: `functions` holds the other state, `exec::script` runs, `command::script` and
+//! `command::function` are the commands.
 
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed,
@@ -25,6 +26,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::functions::Functions;
 
 /// What scripts are told: the versions whose behaviour they can expect.
 pub(crate) const VERSIONS: Versions = Versions { name: "valkey", redis: "7.2.4", valkey: "9.1.0" };
@@ -54,6 +56,7 @@ pub(crate) struct Scripts {
     pub(crate) cache_bytes: AtomicUsize,
     pub(crate) cached: AtomicUsize,
     pub(crate) evicted: AtomicU64,
+    pub(crate) functions: Functions,
 }
 
 /// What kind of script runs.
@@ -94,12 +97,13 @@ impl Scripts {
     /// The Lua state of EVAL, made if there is none.
     ///
     /// # Errors
-    /// There is not enough memory.
+    /// The server is busy, or there is not enough memory.
     pub(crate) fn evaluator(
         &self,
         engine: &Engine,
     ) -> Result<parking_lot::MappedMutexGuard<'_, Evaluator>, Failure> {
-        let mut held = self.evaluator.lock();
+        let held = self.run.wait(&self.evaluator);
+        let mut held = held.map_err(|error| Failure::new(error.message()))?;
         if held.is_none() {
             let machine = Machine::scripts(&VERSIONS, memory_max(engine))?;
             *held = Some(Evaluator { machine, cache: Cache::default() });
@@ -108,12 +112,15 @@ impl Scripts {
     }
 
     /// Throws the Lua state and all scripts of EVAL away; dropping the result takes a while.
-    pub(crate) fn flush(&self) -> Option<Evaluator> {
-        let evaluator = self.evaluator.lock().take();
+    ///
+    /// # Errors
+    /// The server is busy.
+    pub(crate) fn flush(&self) -> Result<Option<Evaluator>, Error> {
+        let evaluator = self.run.wait(&self.evaluator)?.take();
         for number in [&self.lua_bytes, &self.cache_bytes, &self.cached] {
             number.store(0, Relaxed);
         }
-        evaluator
+        Ok(evaluator)
     }
 
     /// Takes down what INFO says of the scripts of EVAL.
@@ -182,6 +189,22 @@ impl Run {
         }
     }
 
+    /// Takes a lock that is held while a script runs. The thread must not be lost to a script that
+    /// somebody still has to kill.
+    ///
+    /// # Errors
+    /// The server is busy.
+    pub(crate) fn wait<'a, T>(&self, lock: &'a Mutex<T>) -> Result<MutexGuard<'a, T>, Error> {
+        loop {
+            if let Some(held) = lock.try_lock_for(PATIENCE) {
+                return Ok(held);
+            }
+            if let Some(error) = self.busy_error() {
+                return Err(error);
+            }
+        }
+    }
+
     /// Whether the server is busy.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
@@ -240,6 +263,11 @@ impl Run {
         }
         self.killed.store(true, Relaxed);
         Ok(())
+    }
+
+    /// Whether the server ends.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Relaxed)
     }
 
     /// The server ends: no script goes on.

@@ -1,4 +1,4 @@
-//! Byte formats of persisted values; so far the payloads of DUMP and RESTORE. Opens no file.
+//! Byte formats of persisted values; so far the payloads of DUMP and FUNCTION DUMP. Opens no file.
 //!
 //! ```text
 //!  payload: | type, 1 | value | version, 2 | CRC-64 of all before it, 8 |
@@ -23,6 +23,7 @@
 //! `tests/mutations.rs`, the fuzz target `dump`, and against real servers `tests/tests/dump.rs` of
 //! the workspace.
 
+mod functions;
 mod hash;
 mod list;
 mod listpack;
@@ -35,4 +36,5 @@ mod stream;
 mod writer;
 mod ziplist;
 
+pub use functions::{NoLibraries, dump_libraries, restore_libraries};
 pub use payload::{Refused, dump, dumped_len, restore};

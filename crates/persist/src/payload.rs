@@ -44,7 +44,7 @@ pub(crate) mod code {
 }
 
 /// The version that Redis 7.0 writes: what has no younger type is written under it.
-const VERSION_COMMON: u16 = 10;
+pub(crate) const VERSION_COMMON: u16 = 10;
 /// The first version with streams that say when a consumer was last active.
 const VERSION_CONSUMERS: u16 = 11;
 /// Versions of Redis that are read, up to 8; above it Redis and Valkey went apart.
@@ -81,10 +81,27 @@ impl std::error::Error for Refused {}
 pub fn dump(found: Found<'_>, compress: bool) -> Vec<u8> {
     let mut writer = Writer::new(compress);
     let version = write(found, &mut writer);
+    sign(writer, version)
+}
+
+/// Adds the footer.
+pub(crate) fn sign(mut writer: Writer, version: u16) -> Vec<u8> {
     writer.bytes(&version.to_le_bytes());
     let checksum = CHECKSUM.checksum(&writer.out);
     writer.bytes(&checksum.to_le_bytes());
     writer.out
+}
+
+/// Version and content of a payload whose footer is right.
+pub(crate) fn body(payload: &[u8]) -> Option<(u16, &[u8])> {
+    let (body, footer) = payload.split_at(payload.len().checked_sub(FOOTER_LEN)?);
+    let mut footer = Reader::new(footer);
+    let version = footer.array().map(u16::from_le_bytes)?;
+    if version > VERSION_REDIS_MAX && version != VERSION_VALKEY {
+        return None;
+    }
+    let checksum = footer.array().map(u64::from_le_bytes)?;
+    (checksum == CHECKSUM.checksum(&payload[..body.len() + 2])).then_some((version, body))
 }
 
 /// Bytes of the value inside its payload, without type and footer.
@@ -100,17 +117,7 @@ pub fn dumped_len(found: Found<'_>, compress: bool) -> usize {
 /// # Errors
 /// [`Refused`], when it is none that could have been dumped.
 pub fn restore(payload: &[u8], maker: Maker<'_>) -> Result<Taken, Refused> {
-    let body = payload.len().checked_sub(FOOTER_LEN).ok_or(Refused::Footer)?;
-    let (body, footer) = payload.split_at(body);
-    let mut footer = Reader::new(footer);
-    let version = footer.array().map(u16::from_le_bytes).ok_or(Refused::Footer)?;
-    if version > VERSION_REDIS_MAX && version != VERSION_VALKEY {
-        return Err(Refused::Footer);
-    }
-    let checksum = footer.array().map(u64::from_le_bytes).ok_or(Refused::Footer)?;
-    if checksum != CHECKSUM.checksum(&payload[..body.len() + 2]) {
-        return Err(Refused::Footer);
-    }
+    let (version, body) = body(payload).ok_or(Refused::Footer)?;
     let mut reader = Reader::new(body);
     let value = read(version, &mut reader, maker).filter(|_| reader.is_done());
     value.ok_or(Refused::Value)

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use crate::ask::{Ask, Call, LogLevel, Versions, ask};
 use crate::cache::sha1_hex;
 use crate::convert::to_lua;
-use crate::failure::{Raised, reply};
+use crate::failure::{Raised, reply, set_counted};
 use crate::number::general;
 
 /// Where the writes of a script go, as `redis.set_repl` says.
@@ -83,7 +83,14 @@ pub(crate) fn whole(lua: &Lua, line: &Line, versions: &Versions) -> Result<Table
         let function =
             lua.create_function(move |lua, args: MultiValue| match call(lua, &line, &args) {
                 Err(error) if catches => caught(lua, &error),
-                Ok(reply) if catches => Ok(reply),
+                Ok(reply) if catches => {
+                    if let Value::Table(table) = &reply
+                        && table.raw_get::<Value>("err")?.is_string()
+                    {
+                        set_counted(table)?;
+                    }
+                    Ok(reply)
+                }
                 Ok(reply) => raise_error_reply(reply),
                 Err(error) => Err(error),
             })?;
@@ -104,6 +111,11 @@ pub(crate) fn whole(lua: &Lua, line: &Line, versions: &Versions) -> Result<Table
     api.raw_set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
     api.raw_set("acl_check_cmd", lua.create_function(acl_check_cmd)?)?;
     Ok(api)
+}
+
+/// Takes away what is there only for scripts that were written before there were functions.
+pub(crate) fn without_old(api: &Table) -> Result<()> {
+    ["breakpoint", "debug", "replicate_commands"].iter().try_for_each(|name| api.raw_remove(*name))
 }
 
 /// Asks for a command; the value of its reply.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use mlua::{Error, Lua};
+use mlua::{Error, Lua, Table};
 
 /// Why a script did not end well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,19 @@ pub(crate) fn bad_argument(lua: &Lua, number: usize, function: &str, why: &str) 
 /// An error reply.
 pub(crate) fn reply(text: impl Into<Vec<u8>>) -> Error {
     Error::external(Raised::Reply(text.into(), false))
+}
+
+/// The field by which the table of an error says that INFO has counted it; scripts can see it.
+const COUNTED: &str = "ignore_error_stats_update";
+
+/// Whether the error in a table was counted.
+pub(crate) fn is_counted(table: &Table) -> bool {
+    table.raw_get(COUNTED).unwrap_or(false)
+}
+
+/// Notes in a table that its error was counted.
+pub(crate) fn set_counted(table: &Table) -> mlua::Result<()> {
+    table.raw_set(COUNTED, true)
 }
 
 /// The place of a Lua function on the stack, as errors begin with it.

@@ -41,6 +41,6 @@ mod structure;
 pub use ask::{Ask, Call, LogLevel, Versions};
 pub use cache::{Cache, Cached, EVAL_MAX, Name, Origin, sha1_hex};
 pub use failure::{Failure, Interrupt};
-pub use library::{FunctionRow, Registration};
+pub use library::{FunctionRow, Registration, is_name};
 pub use machine::{HOOK_INSTRUCTIONS, Machine, Script};
 pub use shebang::{Flags, Shebang, flags};

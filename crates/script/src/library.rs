@@ -5,12 +5,13 @@
 //! register another one when it runs is refused. What a row says is checked here; whether its name
 //! is free in other libraries is the engine's affair.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use mlua::{Function, Lua, MultiValue, Result, Table, Value};
 use parking_lot::Mutex;
 
-use crate::failure::reply;
+use crate::failure::{Failure, reply};
 use crate::shebang::{Flags, flags};
 
 /// A function of a library.
@@ -32,6 +33,32 @@ pub struct Registration {
     pub functions: Vec<FunctionRow>,
 }
 
+impl Registration {
+    /// What cannot be said before all of them are known.
+    pub(crate) fn check(&self) -> std::result::Result<(), Failure> {
+        let refusal = |text: &str| Err(Failure::new(text));
+        let mut names = HashSet::new();
+        for function in &self.functions {
+            if !is_name(&function.name) {
+                return refusal(
+                    "ERR Function names can only contain letters, numbers, or underscores(_) and \
+                     must be at least one character long",
+                );
+            }
+            if !names.insert(&function.name) {
+                return refusal("ERR Function already exists in the library");
+            }
+        }
+        if names.is_empty() { refusal("ERR No functions registered") } else { Ok(()) }
+    }
+}
+
+/// Whether a function or a library may be called so.
+pub fn is_name(name: &[u8]) -> bool {
+    let valid = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    !name.is_empty() && name.iter().all(valid)
+}
+
 /// Where registrations are gathered; none outside a load.
 pub(crate) type Desk = Arc<Mutex<Option<Registration>>>;
 
@@ -48,33 +75,18 @@ pub(crate) fn register(desk: &Desk, args: &MultiValue) -> Result<()> {
         2 => by_position(args)?,
         _ => return Err(reply("ERR wrong number of arguments to server.register_function")),
     };
-    let valid = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    if row.name.is_empty() || !row.name.iter().all(valid) {
-        return Err(reply(
-            "ERR Library names can only contain letters, numbers, or underscores(_) and must be \
-             at least one character long",
-        ));
-    }
-    if registration.functions.iter().any(|held| held.name == row.name) {
-        return Err(reply("ERR Function already exists in the library"));
-    }
     registration.functions.push(row);
     Ok(())
 }
 
 fn by_position(args: &MultiValue) -> Result<FunctionRow> {
-    let Some(Value::String(name)) = args.front() else {
+    let Some(name) = args.front().and_then(text) else {
         return Err(reply("ERR first argument to server.register_function must be a string"));
     };
     let Some(Value::Function(body)) = args.get(1) else {
         return Err(reply("ERR second argument to server.register_function must be a function"));
     };
-    Ok(FunctionRow {
-        name: name.as_bytes().to_vec(),
-        description: None,
-        flags: 0,
-        body: body.clone(),
-    })
+    Ok(FunctionRow { name, description: None, flags: 0, body: body.clone() })
 }
 
 fn by_name(args: &MultiValue) -> Result<FunctionRow> {
@@ -87,25 +99,24 @@ fn by_name(args: &MultiValue) -> Result<FunctionRow> {
     let (mut name, mut description, mut body, mut bits) = (None, None, None, 0);
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair?;
-        let Value::String(key) = key else {
+        let Some(key) = text(&key) else {
             return Err(reply(
                 "ERR named argument key given to server.register_function is not a string",
             ));
         };
-        let key = key.as_bytes();
         match &key[..] {
-            b"function_name" => match value {
-                Value::String(text) => name = Some(text.as_bytes().to_vec()),
-                _ => {
+            b"function_name" => match text(&value) {
+                Some(text) => name = Some(text),
+                None => {
                     return Err(reply(
                         "ERR function_name argument given to server.register_function must be \
                          a string",
                     ));
                 }
             },
-            b"description" => match value {
-                Value::String(text) => description = Some(text.as_bytes().to_vec()),
-                _ => {
+            b"description" => match text(&value) {
+                Some(text) => description = Some(text),
+                None => {
                     return Err(reply(
                         "ERR description argument given to server.register_function must be a \
                          string",
@@ -132,6 +143,16 @@ fn by_name(args: &MultiValue) -> Result<FunctionRow> {
     let body =
         body.ok_or_else(|| reply("ERR server.register_function must get a callback argument"))?;
     Ok(FunctionRow { name, description, flags: bits, body })
+}
+
+/// A value as text, if Lua would take it for one.
+fn text(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::String(text) => Some(text.as_bytes().to_vec()),
+        Value::Integer(n) => Some(n.to_string().into_bytes()),
+        Value::Number(n) => Some(crate::number::general(*n, 14).into_bytes()),
+        _ => None,
+    }
 }
 
 fn flag_list(value: &Value) -> Result<Flags> {

@@ -19,12 +19,15 @@ use parking_lot::Mutex;
 use crate::api::{self, Line};
 use crate::ask::{Ask, Versions, answering, ask};
 use crate::convert::to_reply;
-use crate::failure::{Failure, Raised, raised};
+use crate::failure::{Failure, Raised, is_counted, raised};
 use crate::library::{self, Desk, FunctionRow, Registration};
 use crate::sandbox::{Sandbox, explain};
 
 /// The hook runs after so many instructions of the interpreter: about a millisecond.
 pub const HOOK_INSTRUCTIONS: u32 = 100_000;
+
+/// Name of the chunks of libraries.
+const FUNCTION_CHUNK: &str = "@user_function";
 
 /// More arguments than this are handed over as tables, because Lua's stack is limited.
 const PASSED_MAX: usize = 64;
@@ -42,10 +45,7 @@ pub struct Machine {
     eval_tables: Function,
     call: Function,
     load_library: Function,
-    become_api: Function,
-    /// What `redis` holds while scripts run, and while libraries are loaded.
-    running: Table,
-    loading: Table,
+    loaded: Function,
     /// Name of the chunks, as errors say it.
     chunk: &'static str,
 }
@@ -64,36 +64,35 @@ impl Machine {
     /// # Errors
     /// There is not enough memory.
     pub fn functions(versions: &Versions, memory_max: usize) -> Result<Self, Failure> {
-        Self::new(versions, memory_max, "@user_function").map_err(|error| failed(&error))
+        Self::new(versions, memory_max, FUNCTION_CHUNK).map_err(|error| failed(&error))
     }
 
     fn new(versions: &Versions, memory_max: usize, chunk: &'static str) -> mlua::Result<Self> {
         let line = api::new_line();
         let desk: Desk = Arc::new(Mutex::new(None));
-        let sandbox = Sandbox::new(|lua| api::whole(lua, &line, versions))?;
-        let lua = &sandbox.lua;
-        let running = api::whole(lua, &line, versions)?;
-        let loading = api::common(lua, versions)?;
-        library::api(lua, &loading, &desk)?;
-        if chunk == "@user_function" {
-            running.raw_set("register_function", library::function(lua, &desk)?)?;
-        }
+        let sandbox = Sandbox::new(|lua| {
+            let running = api::whole(lua, &line, versions)?;
+            if chunk != FUNCTION_CHUNK {
+                return Ok((running, lua.create_table()?));
+            }
+            api::without_old(&running)?;
+            let loading = api::common(lua, versions)?;
+            library::api(lua, &loading, &desk)?;
+            Ok((running, loading))
+        })?;
         let entry = |name| sandbox.entry(name);
         let machine = Self {
             eval: entry("eval")?,
             eval_tables: entry("eval_tables")?,
             call: entry("call")?,
             load_library: entry("load_library")?,
-            become_api: entry("become")?,
+            loaded: entry("loaded")?,
             line,
             desk,
             ended: Arc::default(),
-            running,
-            loading,
             chunk,
             sandbox,
         };
-        machine.become_api.call::<()>(&machine.running)?;
         hook(&machine.sandbox.lua, HOOK_INSTRUCTIONS, &machine.ended)?;
         machine.sandbox.lua.set_memory_limit(memory_max)?;
         Ok(machine)
@@ -167,13 +166,16 @@ impl Machine {
             Failure::new([b"ERR Error compiling function: ", &text[..]].concat())
         })?;
         *self.desk.lock() = Some(Registration::default());
-        let outcome = self.become_api.call::<()>(&self.loading).map_err(|error| failed(&error));
         let run = || self.load_library.call::<(bool, Value)>(&script.0);
-        let outcome = outcome.and_then(|()| self.until_end(run, answer));
-        let restored = self.become_api.call::<()>(&self.running);
+        let outcome = self.until_end(run, answer);
+        let restored = self.loaded.call::<()>(()).map_err(|error| failed(&error));
         let registration = self.desk.lock().take().unwrap_or_default();
-        outcome?;
-        restored.map_err(|error| failed(&error))?;
+        outcome.map_err(|failure| {
+            let text = [b"ERR Error registering functions: ", &failure.message[..]].concat();
+            Failure::new(text)
+        })?;
+        restored?;
+        registration.check()?;
         Ok(registration)
     }
 
@@ -185,6 +187,9 @@ impl Machine {
     ) -> Result<(), Failure> {
         api::reset(&self.line);
         let value = self.until_end(run, answer)?;
+        if let Some(failure) = returned(&value) {
+            return Err(failure);
+        }
         let mark = reply.mark();
         to_reply(&value, reply, api::chosen(&self.line)).map_err(|error| {
             reply.cut(mark);
@@ -267,6 +272,15 @@ fn failure(value: &Value) -> Failure {
         })
     };
     read().unwrap_or_else(|error| failed(&error))
+}
+
+/// The error that a run returned as its reply; one that is not UTF-8 stays a value, which keeps its
+/// bytes.
+fn returned(value: &Value) -> Option<Failure> {
+    let Value::Table(table) = value else { return None };
+    let Ok(Value::String(text)) = table.raw_get("err") else { return None };
+    let message = text.to_str().ok()?.as_bytes().to_vec();
+    Some(Failure { message, place: None, counted: is_counted(table) })
 }
 
 /// An error that no script could catch.

@@ -4,7 +4,7 @@
 -- falls through to the real table, writing is refused, and the functions of the standard library
 -- that go past metatables are replaced by ones that know the proxies.
 
-local host, shared_libraries, allowed = ...
+local host, shared_libraries, loading_api, allowed = ...
 
 local error, getmetatable, setmetatable, type = error, getmetatable, setmetatable, type
 local pcall, xpcall, next, pairs, ipairs = pcall, xpcall, next, pairs, ipairs
@@ -24,8 +24,9 @@ end
 
 local function sealed(real, shield)
     local proxy = {}
+    local meta = { __index = real, __newindex = refuse, __metatable = shield }
     real_of[proxy] = real
-    return setmetatable(proxy, { __index = real, __newindex = refuse, __metatable = shield })
+    return setmetatable(proxy, meta), meta
 end
 
 local shield = sealed({}, false)
@@ -187,13 +188,20 @@ local strings = getmetatable('')
 strings.__index = real_of[globals.string]
 strings.__metatable = sealed({ __index = globals.string }, false)
 
-setmetatable(globals, {
+local missing = {
     __index = function(_, name)
         error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
     end,
-})
-local environment = sealed(globals, shield)
+}
+setmetatable(globals, missing)
+local environment, environment_meta = sealed(globals, shield)
 globals._G = environment
+
+-- All that a library sees while it is loaded. The functions that it defines keep the environment,
+-- so it is the same one, looking elsewhere for a while.
+local loading_globals = setmetatable({}, missing)
+loading_globals.redis = sealed(setmetatable(loading_api, missing), false)
+loading_globals.server = loading_globals.redis
 
 local function eval(body, keys, ...)
     local args = { ... }
@@ -226,19 +234,13 @@ local function call(body, keys, args)
     end, handler)
 end
 
--- What `redis` and `server` hold: another set of functions while a library is loaded.
-local function become(fields)
-    local api = real_of[globals.redis]
-    for name in pairs(api) do
-        api[name] = nil
-    end
-    for name, value in pairs(fields) do
-        api[name] = value
-    end
+local function load_library(body)
+    environment_meta.__index = loading_globals
+    return xpcall(body, handler)
 end
 
-local function load_library(body)
-    return xpcall(body, handler)
+local function loaded()
+    environment_meta.__index = globals
 end
 
 return environment, {
@@ -246,5 +248,5 @@ return environment, {
     eval_tables = eval_tables,
     call = call,
     load_library = load_library,
-    become = become,
+    loaded = loaded,
 }

@@ -10,7 +10,7 @@
 
 use mlua::{Error, Function, Lua, LuaOptions, Result, StdLib, Table, Value};
 
-use crate::failure::{Raised, raised, reply};
+use crate::failure::{Raised, is_counted, raised, reply};
 use crate::{bits, json, msgpack, random, structure};
 
 /// Globals of Lua's own that scripts have.
@@ -41,8 +41,9 @@ pub(crate) struct Sandbox {
 const PRELUDE: &str = "=prelude";
 
 impl Sandbox {
-    /// Makes one, in which `redis` and `server` are `api`.
-    pub(crate) fn new(api: impl FnOnce(&Lua) -> Result<Table>) -> Result<Self> {
+    /// Makes one, in which `redis` and `server` are the first table of `api`, and the second one
+    /// while a library is loaded.
+    pub(crate) fn new(api: impl FnOnce(&Lua) -> Result<(Table, Table)>) -> Result<Self> {
         let libraries = StdLib::TABLE | StdLib::OS | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         let host = lua.create_table()?;
@@ -55,7 +56,8 @@ impl Sandbox {
         host.raw_set("random", next)?;
         host.raw_set("randomseed", seed)?;
         let shared = lua.create_table()?;
-        shared.raw_set("redis", api(&lua)?)?;
+        let (running, loading) = api(&lua)?;
+        shared.raw_set("redis", running)?;
         shared.raw_set("cjson", json::library(&lua)?)?;
         shared.raw_set("cmsgpack", msgpack::library(&lua)?)?;
         shared.raw_set("bit", bits::library(&lua)?)?;
@@ -65,7 +67,7 @@ impl Sandbox {
             allowed.raw_set(*name, true)?;
         }
         let prelude = lua.load(include_str!("prelude.lua")).set_name(PRELUDE);
-        let (globals, entries): (Table, Table) = prelude.call((host, shared, allowed))?;
+        let (globals, entries): (Table, Table) = prelude.call((host, shared, loading, allowed))?;
         lua.set_globals(globals)?;
         Ok(Self { lua, entries })
     }
@@ -110,7 +112,7 @@ fn describe(error: &Value) -> Result<(Vec<u8>, bool)> {
         Value::Error(error) => of(raised(error)),
         Value::String(text) => of(Raised::Text(text.as_bytes().to_vec())),
         Value::Table(table) => match table.raw_get("err")? {
-            Value::String(text) => (text.as_bytes().to_vec(), false),
+            Value::String(text) => (text.as_bytes().to_vec(), is_counted(table)),
             _ => (b"ERR unknown error".to_vec(), false),
         },
         other => of(Raised::Text(other.to_string()?.into_bytes())),

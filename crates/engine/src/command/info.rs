@@ -288,17 +288,20 @@ fn memory(picture: &Picture<'_>, lines: &mut Lines) {
 }
 
 fn scripts(scripts: &Scripts, lines: &mut Lines) {
+    let functions = &scripts.functions;
     let lua = scripts.lua_bytes.load(Relaxed);
-    let cache = scripts.cache_bytes.load(Relaxed);
+    let lua_functions = functions.lua_bytes.load(Relaxed);
+    let (cache, libraries) = (scripts.cache_bytes.load(Relaxed), functions.bytes.load(Relaxed));
     lines.add("used_memory_vm_eval", lua);
     lines.human("used_memory_lua", lua);
-    lines.human("used_memory_scripts", lua + cache);
+    lines.human("used_memory_scripts", cache + libraries);
     lines.add("used_memory_scripts_eval", cache);
     lines.add("number_of_cached_scripts", scripts.cached.load(Relaxed));
-    lines.each(&["number_of_functions", "number_of_libraries"], 0);
-    lines.add("used_memory_vm_functions", 0);
-    lines.human("used_memory_vm_total", lua);
-    lines.add("used_memory_functions", 0);
+    lines.add("number_of_functions", functions.functions.load(Relaxed));
+    lines.add("number_of_libraries", functions.libraries.load(Relaxed));
+    lines.add("used_memory_vm_functions", lua_functions);
+    lines.human("used_memory_vm_total", lua + lua_functions);
+    lines.add("used_memory_functions", libraries);
 }
 
 fn persistence(picture: &Picture<'_>, lines: &mut Lines) {

@@ -164,7 +164,7 @@ fn memory_stats(cx: &mut Context<'_>) -> Result<Done, Error> {
         ("cluster.links", Bytes(0)),
         ("aof.buffer", Bytes(0)),
         ("lua.caches", Bytes(engine.scripts.cache_bytes.load(Relaxed))),
-        ("functions.caches", Bytes(0)),
+        ("functions.caches", Bytes(engine.scripts.functions.bytes.load(Relaxed))),
     ];
     let after = [
         ("overhead.total", Bytes(overhead)),

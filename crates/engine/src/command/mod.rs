@@ -33,6 +33,7 @@ mod digest;
 mod docs;
 mod dump;
 mod expire;
+mod function;
 mod generic;
 mod geo;
 mod geo_query;
@@ -145,6 +146,7 @@ pub const FAMILIES: &[&[Command]] = &[
     pubsub::ROWS,
     monitor::ROWS,
     script::ROWS,
+    function::ROWS,
 ];
 
 /// All top-level rows.

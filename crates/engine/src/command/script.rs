@@ -379,7 +379,7 @@ fn script_flush(cx: &mut Context<'_>) -> Result<Done, Error> {
         3 if cx.is(2, "SYNC") => false,
         _ => return Err(Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option")),
     };
-    if let Some(evaluator) = cx.engine.scripts.flush()
+    if let Some(evaluator) = cx.engine.scripts.flush()?
         && later
     {
         cx.engine.host.discard(Box::new(evaluator));

@@ -245,7 +245,7 @@ fn perform(
         Err(error) => {
             reply.cut(mark);
             reply.error(error.message());
-            session.lane.count_error(error.code());
+            settle::count(session, error);
         }
     }
     let failed = outcome.is_err();

@@ -132,7 +132,7 @@ fn run_one<'a>(cx: &mut Context<'a>, queued: &'a Queued, ahead: &'a Ahead) -> Do
     let done = outcome.unwrap_or_else(|error| {
         cx.reply.cut(mark);
         cx.reply.error(error.message());
-        cx.session.lane.count_error(error.code());
+        settle::count(cx.session, &error);
         Done::Replied
     });
     if cx.engine.monitors.any() {

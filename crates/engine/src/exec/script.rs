@@ -59,7 +59,7 @@ pub(crate) fn run(
     };
     let outcome = body(&mut answer, &mut reply);
     if let Some(line) = reply.starts_with_error_at(mark) {
-        // An error that the script returned as its reply.
+        // An error that the script returned as its reply, with bytes that an `Error` cannot hold.
         let code = line.split(|byte| *byte == b' ').next().unwrap_or_default();
         cx.session.lane.count_error(&String::from_utf8_lossy(code));
     }
@@ -191,7 +191,8 @@ fn later(engine: &Engine, now: Now) -> Now {
     Now { unix_us: now.unix_us + passed_us, mono_us: now.mono_us + passed_us }
 }
 
-fn log(engine: &Engine, level: LogLevel, text: &[u8]) {
+/// Writes what a script logs, unless it is chatter.
+pub(crate) fn log(engine: &Engine, level: LogLevel, text: &[u8]) {
     if level >= LogLevel::Notice {
         engine.host.log(&String::from_utf8_lossy(text));
     }

@@ -193,6 +193,13 @@ fn offer(
     }
 }
 
+/// Counts the error that a request ended with.
+pub(super) fn count(session: &Session, error: &Error) {
+    if !error.is_counted() {
+        session.lane.count_error(error.code());
+    }
+}
+
 /// Replies an error for a request that did not run, and counts it.
 pub(super) fn refused(session: &mut Session, id: Option<u16>, error: &Error, reply: &mut Reply) {
     if let Some(queue) = &mut session.queue {
