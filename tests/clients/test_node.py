@@ -3,17 +3,12 @@
 import re
 
 import pytest
-import servers
 
 
 @pytest.mark.parametrize("name", ["ioredis", "node-redis", "bullmq"])
 def test_client(node, server, spawn, request, name):
     script = request.path.parent / "node" / f"{name}.test.js"
-    env = {
-        "SERVER_PORT": str(server.port),
-        "SERVER_KIND": servers.kind(),
-        "NODE_DISABLE_COLORS": "1",
-    }
+    env = {"SERVER_PORT": str(server.port), "NODE_DISABLE_COLORS": "1"}
     process = spawn(node, "--test-reporter=tap", script, env=env)
     code = process.wait(50)
     said = process.output()

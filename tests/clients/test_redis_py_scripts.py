@@ -235,7 +235,6 @@ def test_a_busy_script_and_its_end(launch):
 # Functions.
 
 
-@pytest.mark.later("FUNCTION")
 def test_functions(r):
     assert r.function_load(LIBRARY) == "shop"
     with pytest.raises(redis.ResponseError, match="already exists"):
@@ -257,7 +256,6 @@ def test_functions(r):
     assert r.function_list() == []
 
 
-@pytest.mark.later("FUNCTION")
 def test_functions_are_dumped_and_restored(server, client):
     with server.client(decode_responses=False) as raw:
         raw.function_load(LIBRARY)

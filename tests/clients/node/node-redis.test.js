@@ -171,11 +171,6 @@ test("functions", async () => {
     redis.register_function('sell', function(keys, args)
       return redis.call('DECRBY', keys[1], args[1])
     end)`;
-  if (process.env.SERVER_KIND === "pannier") {
-    // It does not have them yet; this fails when it has.
-    await assert.rejects(client.functionLoad(library), /unknown command/);
-    return;
-  }
   await client.set("n", "8");
   assert.equal(await client.functionLoad(library, { REPLACE: true }), "shop");
   assert.equal(await client.fCall("sell", { keys: ["n"], arguments: ["3"] }), 5);
