@@ -13,10 +13,10 @@
 //! The figure is CPU time of the thread that runs the request (a page fault counts, being preempted
 //! does not), each request executed alone. The clock itself costs about 0.3 us a request. Beside
 //! other load the slowest are blurred by the machine, so what counts is what comes back in each
-//! run. With the system's allocator growth took 0.43 ms at most for a hash, 0.50 a list, 0.68 a
-//! sorted set, 0.49 a stream and 1.03 a set, everything else below 0.6. With jemalloc, as here, a
-//! few insertions of five million take 2 to 4 ms: its thread returns freed pages meanwhile, which
-//! splits huge pages. It is no statistic over samples, so criterion has no part in it.
+//! run. Without huge pages (`_RJEM_MALLOC_CONF=thp:never`) growth took 0.43 ms at most for a hash,
+//! 0.50 a list, 0.68 a sorted set, 0.49 a stream and 0.48 a set, everything else below 0.6. With
+//! them, as here, a few of five million insertions take 2 to 4 ms, in which the kernel makes room
+//! for a huge page. It is no statistic over samples, so criterion has no part in it.
 //!
 //! Checked: no reply is an error, and the size of each collection is what was put into it.
 
