@@ -257,14 +257,9 @@ impl Clients {
         self.connected.load(Relaxed)
     }
 
-    /// The client of an id.
-    pub(crate) fn by_id(&self, id: u64) -> Option<Arc<Client>> {
-        self.map.lock().get(&id).cloned()
-    }
-
-    /// A connected client.
+    /// The client of an id, unless it is about to go.
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Client>> {
-        let found = self.by_id(id);
+        let found = self.map.lock().get(&id).cloned();
         found.filter(|client| !client.closing.load(Relaxed))
     }
 

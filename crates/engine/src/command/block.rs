@@ -158,7 +158,7 @@ fn client_unblock(cx: &mut Context<'_>) -> Result<Done, Error> {
         _ => false,
     };
     let id = cx.integer(2)?;
-    let client = u64::try_from(id).ok().and_then(|id| cx.engine.clients.by_id(id));
+    let client = u64::try_from(id).ok().and_then(|id| cx.engine.clients.get(id));
     let waiter = client.as_ref().and_then(|client| client.waiting.lock().clone());
     let (Some(client), Some(waiter)) = (client, waiter) else { return cx.int(0) };
     if !cx.view.withdraw(&waiter) {
