@@ -250,6 +250,11 @@ impl Engine {
         }
     }
 
+    /// Whether a script runs for longer than others wait for it.
+    pub fn is_busy(&self) -> bool {
+        self.scripts.run.is_busy()
+    }
+
     /// Ends the script that runs, and every later one: the server shuts down.
     pub fn end_scripts(&self) {
         self.scripts.run.end_all();

@@ -211,8 +211,13 @@ impl Run {
         self.busy.load(Relaxed) != 0
     }
 
-    /// Some time has passed in the script: why it must stop, if it must.
-    pub(crate) fn look(&self, engine: &Engine, threshold_ms: u64) -> Option<Interrupt> {
+    /// Some time has passed in the script of this client: why it must stop, if it must.
+    pub(crate) fn look(
+        &self,
+        engine: &Engine,
+        client: u64,
+        threshold_ms: u64,
+    ) -> Option<Interrupt> {
         let now_us = engine.host.mono_us();
         if self.started_us.load(Relaxed) == 0 {
             self.started_us.store(now_us.max(1), Relaxed);
@@ -226,7 +231,7 @@ impl Run {
                  killing the script using the SCRIPT KILL command or FUNCTION KILL.",
                 us / 1_000
             ));
-            engine.host.step_aside();
+            engine.host.step_aside(client);
         }
         let stop = self.killed.load(Relaxed) || self.ending.load(Relaxed);
         stop.then_some(match self.kind() {

@@ -1,6 +1,6 @@
 //! One connection: bytes in, requests through the engine, replies out.
 //!
-//! The loop waits for three things only: bytes, mailbox, deadline. It is written as one `poll`
+//! The loop waits for three things only: bytes, mailbox, deadline. It is written as turns
 //! and not as an async function, because everything between two waits happens while the worker's
 //! scratch buffers are borrowed, and because what a sleeping connection keeps is then plain to
 //! see: no buffer while nothing is half-arrived and nothing waits to be written.
@@ -12,7 +12,7 @@
 //! whole pipeline before it reads; `client-output-buffer-limit` bounds that. Replies to what was
 //! received before the end of the stream, or before a protocol error, are written before closing.
 //!
-//! Neighbours: `mail` below this reads letters; `pannier_resp` cuts requests and keeps replies,
+//! Neighbours: `seat` is the task that gives it its turns; `mail` below this reads letters; `pannier_resp` cuts requests and keeps replies,
 //! `pannier_engine::run` executes.
 //! Tests: `tests/connections.rs` of this crate.
 
@@ -20,7 +20,8 @@ mod mail;
 
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -31,7 +32,7 @@ use tokio::time::Sleep;
 
 use crate::now;
 use crate::socket::Stream;
-use crate::worker::{READ_LEN, Resident, Scratch};
+use crate::worker::{READ_LEN, Scratch, Worker};
 
 /// One client's connection. See the module's header.
 pub(crate) struct Connection {
@@ -60,7 +61,18 @@ pub(crate) struct Connection {
     ring: Option<Waker>,
     /// When to look again without being woken (monotonic microseconds).
     deadline: Option<(u64, Pin<Box<Sleep>>)>,
-    worker: Resident,
+    worker: Arc<Worker>,
+}
+
+/// What became of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// It waits to be woken.
+    Waits,
+    /// There may be more to do, once others had their turn.
+    Early,
+    /// The connection is over.
+    Ended,
 }
 
 /// Why a connection ends.
@@ -98,38 +110,9 @@ struct Turn<'a, 'w> {
     until_us: u64,
 }
 
-impl Future for Connection {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        let worker = this.worker.shared();
-        let (requests_left, until_us) = (REQUESTS_PER_TURN, u64::MAX);
-        let outcome = match worker.scratch.try_lock() {
-            Some(mut scratch) => {
-                this.turn(&mut Turn { cx, scratch: &mut scratch, requests_left, until_us })
-            }
-            // A script keeps it, and the thread that was here before.
-            None => {
-                let mut scratch = Scratch::default();
-                this.turn(&mut Turn { cx, scratch: &mut scratch, requests_left, until_us })
-            }
-        };
-        match outcome {
-            Ok(Left::Drained) => Poll::Pending,
-            // Deferred: the others are polled and the sockets looked at before this one is again.
-            Ok(Left::Early) => pin!(tokio::task::yield_now()).poll(cx),
-            Err(end) => {
-                this.say_goodbye(&end);
-                Poll::Ready(())
-            }
-        }
-    }
-}
-
 impl Connection {
     /// Serves `stream` for `session`.
-    pub(crate) fn new(stream: Stream, session: Session, worker: Resident) -> Self {
+    pub(crate) fn new(stream: Stream, session: Session, worker: Arc<Worker>) -> Self {
         Self {
             stream,
             session,
@@ -147,6 +130,31 @@ impl Connection {
             deadline: None,
             worker,
         }
+    }
+
+    /// Does what can be done now, with these buffers.
+    pub(crate) fn serve(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Served {
+        let (requests_left, until_us) = (REQUESTS_PER_TURN, u64::MAX);
+        match self.turn(&mut Turn { cx, scratch, requests_left, until_us }) {
+            Ok(Left::Drained) => Served::Waits,
+            Ok(Left::Early) => Served::Early,
+            Err(end) => {
+                self.say_goodbye(&end);
+                Served::Ended
+            }
+        }
+    }
+
+    /// As [`Connection::serve`], from another thread than its own: without asking the runtime
+    /// whether the socket is ready.
+    pub(crate) fn serve_directly(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Served {
+        self.stream.set_direct(true);
+        let served = self.serve(cx, scratch);
+        self.stream.set_direct(false);
+        // The waker may not be the task's.
+        self.registered = false;
+        self.ring = None;
+        served
     }
 
     /// Does what can be done now. `Early` asks to be polled again.

@@ -7,20 +7,18 @@
 //! that the shutdown waits for.
 
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
 use pannier_engine::{Facts, Host, Listener, ShutdownRequest};
-use tokio::runtime::RuntimeFlavor;
 use tokio::sync::{Notify, watch};
 
 use crate::process;
+use crate::seat::stand_in;
 use crate::tasks::Reaper;
-
-/// Time that another thread has to take a worker over.
-const TAKE_OVER_MAX: Duration = Duration::from_millis(500);
+use crate::worker::Worker;
 
 /// What only the program knows. Every answer has a default that suits a server in a library.
 pub trait Program: Send + Sync {
@@ -91,6 +89,8 @@ pub(crate) struct ShellHost {
     pub(crate) reaper: Reaper,
     /// Known once the sockets are open.
     pub(crate) listening: OnceLock<Listening>,
+    /// Known once they are started.
+    pub(crate) workers: OnceLock<Vec<Weak<Worker>>>,
 }
 
 /// Purges when the reaper comes to it.
@@ -134,18 +134,13 @@ impl Host for ShellHost {
         self.expiry.notify_one();
     }
 
-    fn step_aside(&self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
-            return;
+    fn step_aside(&self, client: u64) {
+        let workers = self.workers.get().into_iter().flatten().filter_map(Weak::upgrade);
+        for worker in workers.filter(|worker| worker.seats_client(client)) {
+            if let Err(error) = stand_in(&worker) {
+                tracing::warn!("Nobody serves the clients beside a slow script: {error}");
+            }
         }
-        tokio::task::block_in_place(|| {
-            // Back only when the other thread is at work: until then this one could be taken for
-            // free again.
-            let (taken_over, at_work) = std::sync::mpsc::channel();
-            runtime.spawn(async move { taken_over.send(()) });
-            let _ = at_work.recv_timeout(TAKE_OVER_MAX);
-        });
     }
 
     fn shutdown(&self, request: ShutdownRequest) -> Result<(), String> {

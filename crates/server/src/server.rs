@@ -104,6 +104,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         expiry: Notify::new(),
         reaper,
         listening: OnceLock::new(),
+        workers: OnceLock::new(),
     });
     let engine = Engine::new(pannier_engine::Options {
         config,
@@ -206,6 +207,9 @@ impl Control {
             handles.push(handle);
             workers.push(thread);
         }
+        let known = handles.iter().map(|handle| Arc::downgrade(&handle.worker)).collect();
+        // Nobody else sets it.
+        let _ = host.workers.set(known);
         let acceptor = Arc::new(Acceptor {
             engine: Arc::clone(engine),
             clock,

@@ -1,21 +1,22 @@
 //! Workers: one thread each, with a runtime of its own, and the connections that live on it.
 //!
 //! A connection is given to the worker that has fewest and stays there for life, so its state is
-//! never shared and its wake-ups stay on one thread. Connections are ordinary tasks of a runtime
-//! with one thread. It is tokio's multi-threaded one, because that one can replace its thread: when
-//! a script keeps it for too long, another takes over and serves all other connections
-//! (`Host::step_aside`), so that somebody can kill the script.
-//!
-//! What connections share per worker (a read buffer, the parsed batch, the replies being built) is
-//! the [`Scratch`]: it is only used within one poll, so its lock is contended only while a script
-//! keeps it, when others make do with one of their own; an idle connection owns no buffers at all.
+//! hardly shared and its wake-ups stay on one thread. Connections are ordinary tasks of a
+//! current-thread runtime: a `LocalSet` would be a second scheduler around the first. What they
+//! share per worker (a read buffer, the parsed batch, the replies being built) is the [`Scratch`]:
+//! it is only used within one poll, and an idle connection owns no buffers at all.
 //!
 //! A worker ends when its sender of arrivals is dropped; its runtime then drops what is left.
+//!
+//! Neighbours: `seat` is the task of a connection, and what is done for all of them while a script
+//! keeps the thread.
 
+use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use pannier_clock::Clock;
@@ -27,14 +28,12 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::bell::Bell;
 use crate::connection::Connection;
 use crate::host::ShellHost;
+use crate::seat::{Seat, Task};
 use crate::socket::{Kind, Stream};
 use crate::tasks::expiry;
 
 /// Bytes that one read takes at most.
 pub(crate) const READ_LEN: usize = 64 << 10;
-
-/// Threads that may take over from one another: one keeps a script, one serves, others end.
-const REPLACEMENTS_MAX: usize = 16;
 
 /// What reaches a worker from the control thread.
 enum Message {
@@ -55,8 +54,14 @@ pub(crate) struct Worker {
     pub(crate) engine: Arc<Engine>,
     pub(crate) clock: Clock,
     pub(crate) lane: Arc<Lane>,
-    pub(crate) scratch: Mutex<Scratch>,
     pub(crate) bell: Arc<Bell>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    /// The seats of its connections, by the client's number.
+    pub(crate) roster: Mutex<HashMap<u64, Weak<Seat>>>,
+    /// Another thread serves its connections.
+    pub(crate) has_stand_in: AtomicBool,
+    scratch: Mutex<Scratch>,
+    messages: Mutex<mpsc::UnboundedReceiver<Message>>,
     /// Connections that live here or are on their way.
     load: AtomicUsize,
     /// The server is shutting down: finish what was received, then close.
@@ -92,42 +97,36 @@ impl Worker {
         host: &Arc<ShellHost>,
         clock: &Clock,
     ) -> io::Result<(Handle, JoinHandle<()>)> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (sender, messages) = mpsc::unbounded_channel();
         let worker = Arc::new(Self {
             engine: Arc::clone(engine),
             clock: clock.clone(),
             lane: engine.lane(),
-            scratch: Mutex::default(),
             bell: Arc::default(),
+            runtime: runtime.handle().clone(),
+            roster: Mutex::default(),
+            has_stand_in: AtomicBool::new(false),
+            scratch: Mutex::default(),
+            messages: Mutex::new(messages),
             load: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
         });
-        let (messages, received) = mpsc::unbounded_channel();
-        let name = format!("pannier-worker-{index}");
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(REPLACEMENTS_MAX)
-            .thread_name(&name)
-            .enable_io()
-            .enable_time()
-            .build()?;
         let own = Arc::clone(&worker);
         if index == 0 {
             runtime.spawn(expiry(Arc::clone(engine), Arc::clone(host), clock.clone()));
         }
         runtime.spawn(Arc::clone(&worker.bell).serve());
-        let thread = std::thread::Builder::new().name(name).spawn(move || {
-            // On the runtime's own thread, so that catching up waits for what is ready there.
-            let receiving = runtime.spawn(own.receive(received));
-            if runtime.block_on(receiving).is_err() {
-                tracing::error!("A worker panicked");
-            }
-        })?;
-        Ok((Handle { worker, messages }, thread))
+        let thread = std::thread::Builder::new()
+            .name(format!("pannier-worker-{index}"))
+            .spawn(move || runtime.block_on(own.receive()))?;
+        Ok((Handle { worker, messages: sender }, thread))
     }
 
-    async fn receive(self: Arc<Self>, mut messages: mpsc::UnboundedReceiver<Message>) {
-        while let Some(message) = messages.recv().await {
+    async fn receive(self: Arc<Self>) {
+        while let Some(message) = poll_fn(|cx| self.messages.lock().poll_recv(cx)).await {
             match message {
                 Message::Arrival(arrival) => self.settle(arrival),
                 Message::CatchUp(done) => {
@@ -141,12 +140,42 @@ impl Worker {
         }
     }
 
+    /// Settles those who have arrived, from another thread. Nobody can catch up meanwhile: whoever
+    /// asks for that is answered by what is dropped here.
+    pub(crate) fn take_arrivals(self: &Arc<Self>) {
+        while let Ok(message) = self.messages.lock().try_recv() {
+            if let Message::Arrival(arrival) = message {
+                self.settle(arrival);
+            }
+        }
+    }
+
+    /// Makes a connection a task of the runtime that is entered.
     fn settle(self: &Arc<Self>, Arrival { socket, kind, session }: Arrival) {
         let resident = Resident(Arc::clone(self));
+        let client = session.id();
         match Stream::register(socket, kind) {
-            Ok(stream) => drop(tokio::spawn(Connection::new(stream, session, resident))),
+            Ok(stream) => {
+                let connection = Connection::new(stream, session, Arc::clone(self));
+                drop(tokio::spawn(Task::new(connection, client, resident)));
+            }
             Err(error) => tracing::warn!("Cannot register a connection: {error}"),
         }
+    }
+
+    /// The seats of all connections.
+    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
+        self.roster.lock().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether the client with this number has its connection here.
+    pub(crate) fn seats_client(&self, client: u64) -> bool {
+        self.roster.lock().contains_key(&client)
+    }
+
+    /// Lends the buffers that connections share.
+    pub(crate) fn with_scratch<R>(&self, body: impl FnOnce(&mut Scratch) -> R) -> R {
+        body(&mut self.scratch.lock())
     }
 
     /// Whether connections are to finish.
@@ -173,13 +202,6 @@ impl Worker {
 
 /// A connection's place on its worker, given back on drop.
 pub(crate) struct Resident(Arc<Worker>);
-
-impl Resident {
-    /// The worker, to keep beside a change of the connection.
-    pub(crate) fn shared(&self) -> Arc<Worker> {
-        Arc::clone(&self.0)
-    }
-}
 
 impl std::ops::Deref for Resident {
     type Target = Worker;

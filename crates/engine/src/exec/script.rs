@@ -51,9 +51,10 @@ pub(crate) fn run(
     engine.scripts.run.begin(rights.kind);
     let mut reply = std::mem::replace(cx.reply, pannier_resp::Reply::new(protocol));
     let (threshold_ms, mark) = (cx.config.busy_reply_threshold, reply.mark());
+    let client = cx.session.id();
     let mut answer = |question: &mut Ask| match question {
         Ask::Call(asked) => call(cx, (rights, full), asked),
-        Ask::Continue(verdict) => *verdict = engine.scripts.run.look(engine, threshold_ms),
+        Ask::Continue(verdict) => *verdict = engine.scripts.run.look(engine, client, threshold_ms),
         Ask::Log(level, text) => log(engine, *level, text),
         Ask::MayRun(args, may) => *may = gate::lookup(engine, args.args()).is_ok().then_some(true),
     };
