@@ -88,7 +88,7 @@ impl Engine {
     /// What in the configuration contradicts the commands (`rename-command`).
     pub fn new(options: Options) -> Result<Arc<Self>, String> {
         let Options { config, host, now, seed, shards } = options;
-        let commands = Table::new(&config.rename_command)?;
+        let commands = Table::new(&config.rename_command, config.test_mode)?;
         let databases = config.databases;
         let discard = Arc::clone(&host);
         let reaper = Arc::new(move |garbage| discard.discard(Box::new(garbage)));

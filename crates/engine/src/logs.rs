@@ -185,7 +185,7 @@ mod tests {
 
     fn logged(line: &str) -> String {
         let args = OwnedArgs::new(line.split(' '));
-        let table = Table::new(&[]).unwrap();
+        let table = Table::new(&[], false).unwrap();
         let mut found = table.find(args.args().get(0)).unwrap();
         if !found.command.subcommands.is_empty() {
             found = table.find_sub(found, args.args().get(1)).unwrap();

@@ -33,8 +33,8 @@ pub(super) fn page() -> String {
     let mut out = HEAD.to_owned();
     let count = format!(
         "{rows} commands and {subcommands} sub-commands. \"Since\" is the version of Redis or \
-         Valkey that introduced them. The same facts are on the wire: `COMMAND DOCS`, \
-         `COMMAND INFO`."
+         Valkey that introduced them; of Pannier for what only it has. The same facts are on the \
+         wire: `COMMAND DOCS`, `COMMAND INFO`."
     );
     let _ = writeln!(out, "{}", wrap(&count, ""));
     for (name, mut rows) in groups {
@@ -76,6 +76,9 @@ fn entry(out: &mut String, row: &Command) {
 
 fn facts(row: &Command) -> String {
     let mut facts = format!("Since {}.", row.since);
+    if row.test_only {
+        facts.push_str(" Exists only with `test-mode yes`.");
+    }
     if row.subcommands.is_empty() {
         let _ = write!(facts, " Cost: {}.", row.complexity.trim_end_matches('.'));
     }

@@ -54,6 +54,7 @@ mod memory;
 mod monitor;
 mod mset;
 mod object;
+mod pannier;
 mod pubsub;
 mod scan;
 mod script;
@@ -141,6 +142,7 @@ pub const FAMILIES: &[&[Command]] = &[
     commandlog::ROWS,
     latency::ROWS,
     debug::ROWS,
+    pannier::ROWS,
     config::ROWS,
     transaction::ROWS,
     pubsub::ROWS,

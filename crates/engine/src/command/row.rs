@@ -283,6 +283,8 @@ pub struct Command {
     pub element: usize,
     /// Which shards it needs.
     pub opens: Opens,
+    /// Whether it exists only where `test-mode` is on. Said by a container, it holds for all of it.
+    pub test_only: bool,
     /// Its arguments, in the notation of the reference (without the name).
     pub syntax: &'static str,
     /// One sentence.
@@ -316,6 +318,7 @@ impl Command {
         stores: 0,
         element: 0,
         opens: Opens::Keys,
+        test_only: false,
         syntax: "",
         summary: "",
         complexity: "O(1)",

@@ -1,10 +1,11 @@
 //! From names to rows: the table that `exec` looks commands up in.
 //!
 //! Built once an engine from the families' rows and the `rename-command` directives. Every row
-//! and every sub-command's row gets a number, by which statistics are kept. A lookup lowers the
-//! name into a buffer on the stack and asks one hash map. Only a new name can be longer than the
-//! buffer (the example in Redis's configuration is 40 hexadecimal digits); names longer than any
-//! are unknown without a look.
+//! and every sub-command's row gets a number, by which statistics are kept; one that exists in
+//! test mode only has no name in another, so it is as unknown as one that was never written.
+//! A lookup lowers the name into a buffer on the stack and asks one hash map. Only a new name can
+//! be longer than the buffer (the example in Redis's configuration is 40 hexadecimal digits);
+//! names longer than any are unknown without a look.
 
 use std::collections::HashMap;
 
@@ -35,16 +36,18 @@ pub struct Table {
 
 impl Table {
     /// Builds the table; `renames` are `(command, new name)` pairs, an empty new name removes.
+    /// Rows for tests alone have names only with `test_mode`.
     ///
     /// # Errors
     /// Names the first command that cannot be renamed.
-    pub fn new(renames: &[(String, String)]) -> Result<Self, String> {
+    pub fn new(renames: &[(String, String)], test_mode: bool) -> Result<Self, String> {
         let mut table =
             Self { rows: Vec::new(), groupable: Vec::new(), names: HashMap::default(), longest: 0 };
         for command in all() {
-            table.add(command.name, command);
+            let named = test_mode || !command.test_only;
+            table.add(command, named);
             for sub in command.subcommands {
-                table.add(sub.name, sub);
+                table.add(sub, named);
             }
         }
         for (from, to) in renames {
@@ -63,12 +66,14 @@ impl Table {
         Ok(table)
     }
 
-    fn add(&mut self, name: &str, command: &'static Command) {
+    fn add(&mut self, command: &'static Command, named: bool) {
         let id = self.rows.len() as u16;
         self.rows.push(command);
-        let key = command.lone_key().filter(|_| command.is_brief() && !name.contains('|'));
+        let key = command.lone_key().filter(|_| command.is_brief() && !command.name.contains('|'));
         self.groupable.push(key.and_then(|at| u8::try_from(at).ok()));
-        self.names.insert(name.as_bytes().into(), id);
+        if named {
+            self.names.insert(command.name.as_bytes().into(), id);
+        }
     }
 
     /// Number of rows, sub-commands included.

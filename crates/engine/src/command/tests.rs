@@ -160,7 +160,7 @@ fn a_removed_command_is_not_found_and_a_renamed_one_is() {
     let long = "b840fc02d524045429941cc15f59e41cb7be6c52";
     let renames = [("CONFIG", long), ("KEYS", ""), ("get", "Fetch")];
     let renames = renames.map(|(from, to)| (from.to_owned(), to.to_owned()));
-    let table = Table::new(&renames).unwrap();
+    let table = Table::new(&renames, false).unwrap();
     let name = |name: &str| table.find(name.as_bytes()).map(|found| found.command.name);
     assert_eq!(name(&long.to_uppercase()), Some("config"));
     assert_eq!(name("FETCH"), Some("get"));
@@ -168,4 +168,19 @@ fn a_removed_command_is_not_found_and_a_renamed_one_is() {
     assert_eq!(name(&"x".repeat(100)), None);
     assert!(table.callable().all(|row| row.name != "keys"));
     assert!(table.callable().any(|row| row.name == "config"));
+}
+
+#[test]
+fn what_is_for_tests_has_names_in_test_mode_only() {
+    let named = |test_mode| {
+        let table = Table::new(&[], test_mode).unwrap();
+        let names: BTreeSet<_> = table.callable().map(|row| row.name).collect();
+        let found = table.find(b"pannier").is_some() || table.find(b"pannier|help").is_some();
+        assert_eq!(found, test_mode);
+        names
+    };
+    let (with, without) = (named(true), named(false));
+    let only: Vec<_> = with.difference(&without).copied().collect();
+    assert_eq!(only, ["pannier"]);
+    assert!(without.is_subset(&with));
 }

@@ -151,6 +151,8 @@ parameters! {
     /// Who may change protected parameters by CONFIG SET.
     enable_protected_configs: Allowed = "no", "enable-protected-configs",
         Kind::Choice(ALLOWED), immutable;
+    /// Whether the commands exist that let tests change the course of things (PANNIER).
+    test_mode: bool = "no", "test-mode", Kind::Bool, immutable;
 
     // The keyspace and its limits.
 

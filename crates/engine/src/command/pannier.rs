@@ -1,0 +1,47 @@
+//! PANNIER: the tools for tests that no other server has, over the wire.
+//!
+//! The container exists only where the directive `test-mode` is on (`Command::test_only`): a
+//! client that could roll the data back, or make requests fail, has no place in production, so
+//! there the name is unknown to dispatch, COMMAND and ACL alike, and not merely refused. The
+//! directive is for the start alone, for the same reason.
+//!
+//! Rules: each tool is first a method of the engine, and its sub-command here only reads words and
+//! replies. Its row stands in a file of its own, `pannier_<tool>`, and is listed here. What is
+//! neither `HELP` nor harmless is `flags::ADMIN`.
+//! Transcripts: `tests/transcripts/server/pannier-*`, and `limits/test-mode-no` for its absence.
+
+use super::row::{Command, Context, Done, Group, flags};
+use crate::error::Error;
+
+/// The family's rows.
+pub(super) const ROWS: &[Command] = &[PANNIER];
+
+const PANNIER: Command = Command {
+    name: "pannier",
+    since: "0.1.0",
+    group: Group::Server,
+    arity: -2,
+    syntax: "",
+    summary: "Tools for tests.",
+    complexity: "depends on the sub-command",
+    test_only: true,
+    subcommands: &[PANNIER_HELP],
+    ..Command::DEFAULT
+};
+
+const PANNIER_HELP: Command = Command {
+    name: "pannier|help",
+    since: "0.1.0",
+    group: Group::Server,
+    arity: 2,
+    flags: flags::LOADING | flags::STALE,
+    syntax: "",
+    summary: "Lists the sub-commands.",
+    complexity: "O(1)",
+    handler: pannier_help,
+    ..Command::DEFAULT
+};
+
+fn pannier_help(cx: &mut Context<'_>) -> Result<Done, Error> {
+    cx.help(&[])
+}
