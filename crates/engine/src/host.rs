@@ -22,9 +22,9 @@ pub trait Host: Send + Sync {
     /// The next deadline moved to an earlier time: look at `Engine::next_deadline` again.
     fn wake_expiry(&self);
 
-    /// The calling thread will be kept by a script of this client for an unknown time: whatever else
-    /// it had to do must be done by another, until [`Engine::is_busy`](crate::Engine::is_busy) says
-    /// no.
+    /// The calling thread will be kept by a script of this client for an unknown time: whatever
+    /// else it had to do must be done by another, until
+    /// [`Engine::is_busy`](crate::Engine::is_busy) says no.
     fn step_aside(&self, _client: u64) {}
 
     /// Ends the program (or cancels that); the reply to a refused request is the error.

@@ -12,8 +12,8 @@
 //! whole pipeline before it reads; `client-output-buffer-limit` bounds that. Replies to what was
 //! received before the end of the stream, or before a protocol error, are written before closing.
 //!
-//! Neighbours: `seat` is the task that gives it its turns; `mail` below this reads letters; `pannier_resp` cuts requests and keeps replies,
-//! `pannier_engine::run` executes.
+//! Neighbours: `seat` is the task that gives it its turns; `mail` below this reads letters;
+//! `pannier_resp` cuts requests and keeps replies, `pannier_engine::run` executes.
 //! Tests: `tests/connections.rs` of this crate.
 
 mod mail;

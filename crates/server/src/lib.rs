@@ -9,7 +9,8 @@
 //! [`Clock`](pannier_clock::Clock), so that a test can move it.
 //!
 //! Neighbours: `connection` is the path of a request's bytes, `accept` lets clients in, `worker`
-//! holds what connections share, `seat` is a connection's task, `tasks` is what happens besides. The program is in `pannier`.
+//! holds what connections share, `seat` is a connection's task, `tasks` is what happens besides.
+//! The program is in `pannier`.
 
 mod accept;
 mod bell;

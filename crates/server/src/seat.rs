@@ -1,19 +1,20 @@
 //! Seats: the tasks of connections, and what a stand-in does for them.
 //!
 //! A connection is served by a task of its worker's runtime. While a script keeps the worker's
-//! thread for long, nobody polls these tasks, and yet somebody must be able to kill the script. So a
-//! connection stands in a [`Seat`] that another thread can take a turn at: the [`stand_in`], started
-//! when the script is found to be slow, goes round all seats of the worker, reading and writing the
-//! sockets directly, until the server is not busy any more. The seat of the script's own client is
-//! locked meanwhile, and passed over.
+//! thread for long, nobody polls these tasks, and yet somebody must be able to kill the script. So
+//! a connection stands in a [`Seat`] that another thread can take a turn at: the [`stand_in`],
+//! started when the script is found to be slow, goes round all seats of the worker, reading and
+//! writing the sockets directly, until the server is not busy any more. The seat of the script's
+//! own client is locked meanwhile, and passed over.
 //!
-//! Why so: tokio's multi-threaded runtime can hand its work to another thread by itself, but with it
-//! an unpipelined GET cost a third more CPU time, and each worker a second thread.
+//! Why so: tokio's multi-threaded runtime can hand its work to another thread by itself, but with
+//! it an unpipelined GET cost up to a third more CPU time, and each worker a second thread.
 //!
 //! Rules: a seat is locked for one turn. Whatever a stand-in does, it wakes all tasks afterwards,
 //! so that they see to their own wakers. A worker has one stand-in at most.
 //!
-//! Neighbours: `worker` holds the roster of seats, `host` is told of slow scripts.
+//! Neighbours: `worker` holds the roster of seats, `host` is told of slow scripts. Tests:
+//! `tests/busy.rs` of this crate.
 
 use std::future::Future;
 use std::io;
