@@ -203,22 +203,29 @@ local loading_globals = setmetatable({}, missing)
 loading_globals.redis = sealed(setmetatable(loading_api, missing), false)
 loading_globals.server = loading_globals.redis
 
+local function with_one(name, ...)
+    globals.KEYS = { name }
+    globals.ARGV = { ... }
+end
+
+-- A table costs as much as a command, so few keys are told from the arguments without one.
 local function eval(body, keys, ...)
-    local args = { ... }
-    local names = {}
-    if keys > 0 then
-        local count = #args
-        local rest = {}
+    if keys == 0 then
+        globals.KEYS = {}
+        globals.ARGV = { ... }
+    elseif keys == 1 then
+        with_one(...)
+    else
+        local words, names, args = { ... }, {}, {}
         for i = 1, keys do
-            names[i] = args[i]
+            names[i] = words[i]
         end
-        for i = keys + 1, count do
-            rest[i - keys] = args[i]
+        for i = keys + 1, #words do
+            args[i - keys] = words[i]
         end
-        args = rest
+        globals.KEYS = names
+        globals.ARGV = args
     end
-    globals.KEYS = names
-    globals.ARGV = args
     return xpcall(body, handler)
 end
 

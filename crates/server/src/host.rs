@@ -13,6 +13,7 @@ use std::time::Duration;
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
 use pannier_engine::{Facts, Host, Listener, ShutdownRequest};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
 use crate::process;
@@ -85,8 +86,10 @@ pub(crate) struct ShellHost {
     pub(crate) clock: Clock,
     pub(crate) program: Arc<dyn Program>,
     pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) end: End,
     pub(crate) expiry: Notify,
-    pub(crate) reaper: Reaper,
+    /// None where another host is asked to free things.
+    reaper: Option<Reaper>,
     /// Known once the sockets are open.
     pub(crate) listening: OnceLock<Listening>,
     /// Known once they are started.
@@ -110,7 +113,50 @@ pub(crate) struct Listening {
     pub(crate) threads: usize,
 }
 
+/// The end of the server, to be waited for.
+#[derive(Default)]
+pub(crate) struct End {
+    reached: Mutex<bool>,
+    blocking: Condvar,
+    waiting: Notify,
+}
+
+impl End {
+    pub(crate) fn reach(&self) {
+        *self.reached.lock() = true;
+        self.blocking.notify_all();
+        self.waiting.notify_waiters();
+    }
+
+    pub(crate) fn wait(&self) {
+        self.blocking.wait_while(&mut self.reached.lock(), |reached| !*reached);
+    }
+
+    pub(crate) async fn reached(&self) {
+        loop {
+            let waiting = self.waiting.notified();
+            if *self.reached.lock() {
+                return;
+            }
+            waiting.await;
+        }
+    }
+}
+
 impl ShellHost {
+    pub(crate) fn new(clock: Clock, program: Arc<dyn Program>, reaper: Option<Reaper>) -> Self {
+        Self {
+            clock,
+            program,
+            phase: watch::Sender::new(Phase::Serving),
+            end: End::default(),
+            expiry: Notify::new(),
+            reaper,
+            listening: OnceLock::new(),
+            workers: OnceLock::new(),
+        }
+    }
+
     /// Goes to a later phase; never back.
     pub(crate) fn advance(&self, phase: Phase) {
         self.phase.send_if_modified(|now| {
@@ -182,7 +228,10 @@ impl Host for ShellHost {
     }
 
     fn discard(&self, garbage: Box<dyn Any + Send>) {
-        self.reaper.discard(garbage);
+        match &self.reaper {
+            Some(reaper) => reaper.discard(garbage),
+            None => drop(garbage),
+        }
     }
 
     fn sleep_us(&self, us: u64) {
@@ -192,7 +241,7 @@ impl Host for ShellHost {
     fn purge_memory(&self) {
         self.program.purge_memory();
         // What was handed to the reaper before (FLUSHALL) goes back as well, once it is free.
-        self.reaper.discard(Box::new(PurgeOnDrop(Arc::clone(&self.program))));
+        self.discard(Box::new(PurgeOnDrop(Arc::clone(&self.program))));
     }
 
     fn log(&self, line: &str) {

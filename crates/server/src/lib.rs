@@ -15,6 +15,7 @@
 mod accept;
 mod bell;
 mod connection;
+mod crew;
 mod error;
 mod host;
 mod listener;
@@ -25,9 +26,10 @@ mod socket;
 mod tasks;
 mod worker;
 
+pub use crew::{Crew, Place};
 pub use error::StartError;
 pub use host::Program;
-pub use server::{Options, Running, Stopper, start};
+pub use server::{Attachment, Options, Running, Stopper, attach, start};
 
 /// One reading of a clock, as the engine takes it.
 fn now(clock: &pannier_clock::Clock) -> pannier_engine::Now {

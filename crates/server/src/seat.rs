@@ -19,8 +19,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -33,38 +33,40 @@ use crate::worker::{Resident, Scratch, Worker};
 const ROUND: Duration = Duration::from_millis(2);
 
 /// See the module's header.
-pub(crate) struct Seat(Mutex<Inside>);
-
-struct Inside {
+pub(crate) struct Seat {
     /// None when it is over.
-    connection: Option<Connection>,
-    /// Wakes the task.
-    waker: Option<Waker>,
+    connection: Mutex<Option<Connection>>,
+    /// Wakes the task; known once it was polled.
+    waker: OnceLock<Waker>,
 }
 
 impl Seat {
     /// A turn by another thread than the worker's, unless it is taken.
     fn serve_directly(&self, scratch: &mut Scratch) -> Served {
-        let Some(mut inside) = self.0.try_lock() else { return Served::Waits };
-        let Inside { connection: Some(connection), waker } = &mut *inside else {
-            return Served::Waits;
-        };
-        let waker = waker.as_ref().unwrap_or(Waker::noop());
+        let Some(mut held) = self.connection.try_lock() else { return Served::Waits };
+        let Some(connection) = &mut *held else { return Served::Waits };
+        let waker = self.waker.get().unwrap_or(Waker::noop());
         let served = connection.serve_directly(&mut Context::from_waker(waker), scratch);
         if served == Served::Ended {
-            inside.connection = None;
+            *held = None;
         }
         served
     }
 
     /// Has the task look again.
-    fn wake(&self) {
-        // Who is at its turn will look anyway.
-        if let Some(inside) = self.0.try_lock()
-            && let Some(waker) = &inside.waker
-        {
+    pub(crate) fn wake(&self) {
+        // A task that was never polled is about to be.
+        if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Ends the connection; the one whose turn it is will see that the worker leaves.
+    pub(crate) fn cut(&self) {
+        if let Some(mut held) = self.connection.try_lock() {
+            *held = None;
+        }
+        self.wake();
     }
 }
 
@@ -78,8 +80,8 @@ pub(crate) struct Task {
 impl Task {
     /// A task for a connection of the client with this number.
     pub(crate) fn new(connection: Connection, client: u64, worker: Resident) -> Self {
-        let inside = Inside { connection: Some(connection), waker: None };
-        let seat = Arc::new(Seat(Mutex::new(inside)));
+        let connection = Mutex::new(Some(connection));
+        let seat = Arc::new(Seat { connection, waker: OnceLock::new() });
         worker.roster.lock().insert(client, Arc::downgrade(&seat));
         Self { seat, client, worker }
     }
@@ -90,20 +92,20 @@ impl Future for Task {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { seat, worker, .. } = self.get_mut();
-        let Inside { connection, waker } = &mut *seat.0.lock();
-        if !waker.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
+        // A task has one waker for life.
+        seat.waker.get_or_init(|| cx.waker().clone());
+        let mut connection = seat.connection.lock();
+        let Some(held) = &mut *connection else { return Poll::Ready(()) };
+        let served = worker.with_scratch(|scratch| held.serve(cx, scratch));
+        if served == Served::Ended || worker.is_leaving() {
+            *connection = None;
+            return Poll::Ready(());
         }
-        let Some(held) = connection else { return Poll::Ready(()) };
-        match worker.with_scratch(|scratch| held.serve(cx, scratch)) {
-            Served::Waits => Poll::Pending,
-            // Deferred: the others are polled and the sockets looked at before this one is again.
-            Served::Early => pin!(tokio::task::yield_now()).poll(cx),
-            Served::Ended => {
-                *connection = None;
-                Poll::Ready(())
-            }
+        if served == Served::Waits {
+            return Poll::Pending;
         }
+        // Deferred: the others are polled and the sockets looked at before this one is again.
+        pin!(tokio::task::yield_now()).poll(cx)
     }
 }
 
@@ -150,7 +152,5 @@ fn serve(worker: &Arc<Worker>) {
             break;
         }
     }
-    for seat in worker.seats() {
-        seat.wake();
-    }
+    worker.wake_all();
 }

@@ -1,35 +1,34 @@
-//! A server from start to end: its threads, and the order in which they begin and stop.
+//! A server from start to end: what runs where, and the order in which it begins and stops.
 //!
 //! `start` opens the sockets first, so that it can say why not, then the engine, the workers, and
-//! the control thread, which accepts and runs the periodic tasks. The end comes in two phases.
-//! Draining: no new connections, whatever was received is executed and answered, idle connections
-//! are closed. Leaving: what is left is cut, threads are joined. Draining becomes leaving after
-//! [`DRAIN_MAX`], or when it is asked for.
+//! the task that accepts and keeps house. `attach` does the same for an engine that is there
+//! already and has its own housekeeping. The end comes in two phases. Draining: no new
+//! connections, whatever was received is executed and answered, idle connections are closed.
+//! Leaving: what is left is cut. Draining becomes leaving after [`DRAIN_MAX`], or when it is asked
+//! for; threads of the server's own end when nobody holds it any more.
 //!
-//! Only the control thread joins the workers, and whoever waits for the server waits for the
-//! control thread; a request may therefore ask for the end (SHUTDOWN) but never waits for it.
+//! Only the holder of a [`Running`] waits for the end; a request may ask for it (SHUTDOWN) but
+//! never waits for it. Neighbours: `crew` has the threads, `worker` the connections.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
-use pannier_engine::{Engine, Letter};
-use tokio::runtime::Runtime;
-use tokio::sync::{Notify, watch};
+use pannier_engine::{Engine, Host, Letter};
+use tokio::task::JoinSet;
 
 use crate::accept::{Acceptor, accept};
+use crate::crew::{Crew, Place, Site};
 use crate::error::StartError;
 use crate::host::{Listening, NoProgram, Phase, Program, ShellHost};
 use crate::listener::{Listener, Listeners};
 use crate::socket::Kind;
-use crate::tasks::{Reaper, cron};
+use crate::tasks::{Reaper, cron, expiry};
 use crate::worker::Worker;
 use crate::{now, process};
 
@@ -45,6 +44,20 @@ pub struct Options {
     pub seed: Option<u64>,
     /// The program around the server.
     pub program: Arc<dyn Program>,
+    /// Where it runs.
+    pub place: Place,
+}
+
+/// How to let an engine listen that is there already.
+pub struct Attachment {
+    /// The sockets: `port`, `bind`, `unixsocket` and what belongs to them; `threads`.
+    pub config: Config,
+    /// Port 0 in the configuration means any free port, not none.
+    pub free_port: bool,
+    /// The engine's time.
+    pub clock: Clock,
+    /// Where it runs.
+    pub place: Place,
 }
 
 impl Default for Options {
@@ -55,17 +68,19 @@ impl Default for Options {
             clock: Clock::system(),
             seed: None,
             program: Arc::new(NoProgram),
+            place: Place::Own,
         }
     }
 }
 
-/// A running server. Dropping it shuts it down and waits.
+/// A running server. Dropping it shuts it down, and waits for that unless it is on the caller's
+/// runtime.
 pub struct Running {
     engine: Arc<Engine>,
     host: Arc<ShellHost>,
     addrs: Vec<SocketAddr>,
     unix: Option<PathBuf>,
-    control: Option<JoinHandle<()>>,
+    crew: Option<Arc<Crew>>,
 }
 
 /// A way to end a server from elsewhere, for signal handlers.
@@ -85,7 +100,7 @@ impl Stopper {
 /// A socket that cannot be opened, a thread that cannot be started, or a configuration that
 /// contradicts the commands.
 pub fn start(options: Options) -> Result<Running, StartError> {
-    let Options { mut config, free_port, clock, seed, program } = options;
+    let Options { mut config, free_port, clock, seed, program, place } = options;
     if let Err(most) = process::make_room_for(config.maxclients) {
         tracing::warn!(
             "You requested maxclients of {} but the system allows only {most} open connections: \
@@ -97,15 +112,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let sockets = Listeners::open(&config, free_port)?;
     let threads = if config.threads == 0 { default_threads() } else { config.threads };
     let reaper = Reaper::spawn().map_err(StartError::Thread)?;
-    let host = Arc::new(ShellHost {
-        clock: clock.clone(),
-        program,
-        phase: watch::Sender::new(Phase::Serving),
-        expiry: Notify::new(),
-        reaper,
-        listening: OnceLock::new(),
-        workers: OnceLock::new(),
-    });
+    let host = Arc::new(ShellHost::new(clock.clone(), program, Some(reaper)));
     let engine = Engine::new(pannier_engine::Options {
         config,
         host: Arc::<ShellHost>::clone(&host),
@@ -114,17 +121,28 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         shards: shards(threads),
     })
     .map_err(StartError::Config)?;
-    follow_virtual_clock(&clock, &engine, &host);
-    let Listeners { listeners, addrs, unix } = sockets;
-    // Nobody else sets it.
-    let _ = host.listening.set(listening(&listeners, &addrs, threads));
-    let control = Control::new(&engine, &host, clock, listeners, threads)?;
-    engine.set_startup_bytes(host.program.allocated_bytes());
-    let control = std::thread::Builder::new()
-        .name("pannier-control".into())
-        .spawn(move || control.run())
-        .map_err(StartError::Thread)?;
-    Ok(Running { engine, host, addrs, unix, control: Some(control) })
+    let launch = Launch { engine, host, clock, sockets, keeps_house: true };
+    launch.at(place, threads)
+}
+
+/// Lets an engine listen that is there already, keeps its house itself, and has a host of its own;
+/// `tell` is told, before anybody can connect, what that host must hand on: shutdown, configuration
+/// and facts of the sockets, and slow scripts.
+///
+/// # Errors
+/// A socket that cannot be opened, or a thread that cannot be started.
+pub fn attach(
+    engine: &Arc<Engine>,
+    attachment: Attachment,
+    tell: impl FnOnce(Arc<dyn Host>),
+) -> Result<Running, StartError> {
+    let Attachment { config, free_port, clock, place } = attachment;
+    let sockets = Listeners::open(&config, free_port)?;
+    let threads = if config.threads == 0 { default_threads() } else { config.threads };
+    let host = Arc::new(ShellHost::new(clock.clone(), Arc::new(NoProgram), None));
+    tell(Arc::<ShellHost>::clone(&host));
+    let engine = Arc::clone(engine);
+    Launch { engine, host, clock, sockets, keeps_house: false }.at(place, threads)
 }
 
 impl Running {
@@ -153,106 +171,105 @@ impl Running {
         Stopper(Arc::clone(&self.host))
     }
 
-    /// Waits until it has ended: by SHUTDOWN, or by a [`Stopper`].
-    pub fn wait(mut self) {
-        self.join();
+    /// Waits until it has ended: by SHUTDOWN, or by a [`Stopper`]. Not for a task of the runtime
+    /// that it is on: see [`Running::ended`].
+    pub fn wait(self) {
+        self.host.end.wait();
     }
 
-    /// Finishes what was received, closes all connections, and returns when all threads have
-    /// ended.
-    pub fn shutdown(mut self) {
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
+        self.host.end.reached().await;
+    }
+
+    /// Finishes what was received, closes all connections, and returns when that is done.
+    pub fn shutdown(self) {
         self.host.advance(Phase::Draining);
-        self.join();
-    }
-
-    fn join(&mut self) {
-        if let Some(control) = self.control.take()
-            && control.join().is_err()
-        {
-            tracing::error!("The control thread panicked");
-        }
+        self.host.end.wait();
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.host.advance(Phase::Draining);
-        self.join();
+        if self.crew.is_some() {
+            self.host.advance(Phase::Draining);
+            self.host.end.wait();
+        } else {
+            self.host.advance(Phase::Leaving);
+        }
     }
 }
 
-/// What the control thread owns.
-struct Control {
-    runtime: Runtime,
-    acceptor: Arc<Acceptor>,
-    workers: Vec<JoinHandle<()>>,
+/// All that a server consists of, before it runs.
+struct Launch {
+    engine: Arc<Engine>,
     host: Arc<ShellHost>,
-    listeners: Vec<Listener>,
+    clock: Clock,
+    sockets: Listeners,
+    /// Nobody else expires keys.
+    keeps_house: bool,
 }
 
-impl Control {
-    fn new(
-        engine: &Arc<Engine>,
-        host: &Arc<ShellHost>,
-        clock: Clock,
-        listeners: Vec<Listener>,
-        threads: usize,
-    ) -> Result<Self, StartError> {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_io().enable_time().build().map_err(StartError::Thread)?;
-        let (mut handles, mut workers) = (Vec::new(), Vec::new());
-        for index in 0..threads {
-            let (handle, thread) =
-                Worker::spawn(index, engine, host, &clock).map_err(StartError::Thread)?;
-            handles.push(handle);
-            workers.push(thread);
-        }
+impl Launch {
+    fn at(self, place: Place, threads: usize) -> Result<Running, StartError> {
+        let Self { engine, host, clock, sockets, keeps_house } = self;
+        let Listeners { listeners, addrs, unix } = sockets;
+        let Site { workers, control, crew } =
+            Site::at(place, threads).map_err(StartError::Thread)?;
+        follow_virtual_clock(&clock, &engine, &host);
+        let handles: Vec<_> =
+            workers.iter().map(|runtime| Worker::start(&engine, &clock, runtime)).collect();
         let known = handles.iter().map(|handle| Arc::downgrade(&handle.worker)).collect();
-        // Nobody else sets it.
+        // Nobody else sets these.
         let _ = host.workers.set(known);
+        let _ = host.listening.set(listening(&listeners, &addrs, workers.len()));
         let acceptor = Arc::new(Acceptor {
-            engine: Arc::clone(engine),
-            clock,
+            engine: Arc::clone(&engine),
+            clock: clock.clone(),
             lane: engine.lane(),
             workers: handles,
             next: AtomicUsize::new(0),
             waiting: Arc::new(()),
         });
-        Ok(Self { runtime, acceptor, workers, host: Arc::clone(host), listeners })
-    }
-
-    fn run(self) {
-        let Self { runtime, acceptor, workers, host, listeners } = self;
-        runtime.block_on(serve(&acceptor, &host, listeners));
-        // Connections that are left are dropped with their workers' runtimes.
-        drop(runtime);
-        drop(acceptor);
-        for worker in workers {
-            if worker.join().is_err() {
-                tracing::error!("A worker panicked");
-            }
+        let mut house = JoinSet::new();
+        if keeps_house {
+            engine.set_startup_bytes(host.program.allocated_bytes());
+            let lane = Arc::clone(&acceptor.lane);
+            let (own, shell) = (Arc::clone(&engine), Arc::clone(&host));
+            house.spawn_on(expiry(own, shell, clock.clone()), &workers[0]);
+            let (own, shell) = (Arc::clone(&engine), Arc::clone(&host));
+            house.spawn_on(cron(own, shell, clock, lane), &control);
         }
-        tracing::warn!("Pannier is now ready to exit, bye bye...");
+        control.spawn(serve(acceptor, Arc::clone(&host), listeners, house));
+        Ok(Running { engine, host, addrs, unix, crew })
     }
 }
 
-/// Accepts and keeps house until the end is asked for, then drains.
-async fn serve(acceptor: &Arc<Acceptor>, host: &Arc<ShellHost>, listeners: Vec<Listener>) {
-    let Acceptor { engine, clock, lane, .. } = &**acceptor;
-    let mut tasks = tokio::task::JoinSet::new();
+/// Accepts until the end is asked for, then drains.
+async fn serve(
+    acceptor: Arc<Acceptor>,
+    host: Arc<ShellHost>,
+    listeners: Vec<Listener>,
+    mut house: JoinSet<()>,
+) {
+    let engine = &acceptor.engine;
+    let mut doors = JoinSet::new();
     for listener in listeners {
-        tasks.spawn(accept(Arc::clone(acceptor), listener));
+        doors.spawn(accept(Arc::clone(&acceptor), listener));
     }
-    tasks.spawn(cron(Arc::clone(engine), Arc::clone(host), clock.clone(), Arc::clone(lane)));
     let mut phase = host.phase.subscribe();
     // The sender lives in `host`, so waiting cannot fail.
     let _ = phase.wait_for(|phase| *phase > Phase::Serving).await;
-    tasks.shutdown().await;
-    engine.end_scripts();
+    doors.shutdown().await;
+    let alone = !house.is_empty();
+    if alone {
+        // Before its thread is asked for anything.
+        engine.end_scripts();
+    }
+    house.shutdown().await;
     for handle in &acceptor.workers {
         handle.worker.drain();
     }
-    engine.post_to_all(&Letter::Resume);
     let drained = async {
         for handle in &acceptor.workers {
             handle.worker.drained().await;
@@ -265,6 +282,13 @@ async fn serve(acceptor: &Arc<Acceptor>, host: &Arc<ShellHost>, listeners: Vec<L
             tracing::warn!("Cutting {} clients that do not read", engine.connected());
         }
     }
+    for handle in &acceptor.workers {
+        handle.worker.leave();
+    }
+    if alone {
+        tracing::warn!("Pannier is now ready to exit, bye bye...");
+    }
+    host.end.reach();
 }
 
 /// A virtual clock has no timers: whatever waits for a deadline looks when it is moved.

@@ -1,4 +1,4 @@
-//! Workers: one thread each, with a runtime of its own, and the connections that live on it.
+//! Workers: the connections that live on one runtime, as a rule a thread of its own.
 //!
 //! A connection is given to the worker that has fewest and stays there for life, so its state is
 //! hardly shared and its wake-ups stay on one thread. Connections are ordinary tasks of a
@@ -6,34 +6,36 @@
 //! share per worker (a read buffer, the parsed batch, the replies being built) is the [`Scratch`]:
 //! it is only used within one poll, and an idle connection owns no buffers at all.
 //!
-//! A worker ends when its sender of arrivals is dropped; its runtime then drops what is left.
+//! A worker ends when its sender of arrivals is dropped and its last connection is over.
 //!
 //! Neighbours: `seat` is the task of a connection, and what is done for all of them while a script
 //! keeps the thread.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::{Engine, Lane, Session};
 use pannier_resp::{Batch, Protocol, Reply};
 use parking_lot::Mutex;
+use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use crate::bell::Bell;
 use crate::connection::Connection;
-use crate::host::ShellHost;
 use crate::seat::{Seat, Task};
 use crate::socket::{Kind, Stream};
-use crate::tasks::expiry;
 
 /// Bytes that one read takes at most.
 pub(crate) const READ_LEN: usize = 64 << 10;
+
+/// Time that a connection's turn takes at most, unless it runs a script.
+const TURN_MAX: Duration = Duration::from_millis(2);
 
 /// What reaches a worker from the control thread.
 enum Message {
@@ -55,7 +57,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) lane: Arc<Lane>,
     pub(crate) bell: Arc<Bell>,
-    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) runtime: Runtime,
     /// The seats of its connections, by the client's number.
     pub(crate) roster: Mutex<HashMap<u64, Weak<Seat>>>,
     /// Another thread serves its connections.
@@ -66,6 +68,8 @@ pub(crate) struct Worker {
     load: AtomicUsize,
     /// The server is shutting down: finish what was received, then close.
     draining: AtomicBool,
+    /// Nothing is waited for any more.
+    leaving: AtomicBool,
     drained: Notify,
 }
 
@@ -86,43 +90,31 @@ impl Default for Scratch {
 pub(crate) struct Handle {
     pub(crate) worker: Arc<Worker>,
     messages: mpsc::UnboundedSender<Message>,
+    bell: AbortHandle,
 }
 
 impl Worker {
-    /// Starts a worker's thread. The first worker frees expired keys besides (see
-    /// `tasks::expiry`).
-    pub(crate) fn spawn(
-        index: usize,
-        engine: &Arc<Engine>,
-        host: &Arc<ShellHost>,
-        clock: &Clock,
-    ) -> io::Result<(Handle, JoinHandle<()>)> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    /// Makes a worker of a runtime.
+    pub(crate) fn start(engine: &Arc<Engine>, clock: &Clock, runtime: &Runtime) -> Handle {
         let (sender, messages) = mpsc::unbounded_channel();
         let worker = Arc::new(Self {
             engine: Arc::clone(engine),
             clock: clock.clone(),
             lane: engine.lane(),
             bell: Arc::default(),
-            runtime: runtime.handle().clone(),
+            runtime: runtime.clone(),
             roster: Mutex::default(),
             has_stand_in: AtomicBool::new(false),
             scratch: Mutex::default(),
             messages: Mutex::new(messages),
             load: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             drained: Notify::new(),
         });
-        let own = Arc::clone(&worker);
-        if index == 0 {
-            runtime.spawn(expiry(Arc::clone(engine), Arc::clone(host), clock.clone()));
-        }
-        runtime.spawn(Arc::clone(&worker.bell).serve());
-        let thread = std::thread::Builder::new()
-            .name(format!("pannier-worker-{index}"))
-            .spawn(move || runtime.block_on(own.receive()))?;
-        Ok((Handle { worker, messages: sender }, thread))
+        runtime.spawn(Arc::clone(&worker).receive());
+        let bell = runtime.spawn(Arc::clone(&worker.bell).serve()).abort_handle();
+        Handle { worker, messages: sender, bell }
     }
 
     async fn receive(self: Arc<Self>) {
@@ -173,9 +165,13 @@ impl Worker {
         self.roster.lock().contains_key(&client)
     }
 
-    /// Lends the buffers that connections share.
+    /// Lends the buffers that connections share. On a runtime of several threads another connection
+    /// may use them, for a turn, or as long as a script takes, which is not waited for.
     pub(crate) fn with_scratch<R>(&self, body: impl FnOnce(&mut Scratch) -> R) -> R {
-        body(&mut self.scratch.lock())
+        match self.scratch.try_lock().or_else(|| self.scratch.try_lock_for(TURN_MAX)) {
+            Some(mut scratch) => body(&mut scratch),
+            None => body(&mut Scratch::default()),
+        }
     }
 
     /// Whether connections are to finish.
@@ -183,9 +179,30 @@ impl Worker {
         self.draining.load(Relaxed)
     }
 
-    /// Tells connections to finish; they look when they are next polled.
+    /// Tells connections to finish.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Relaxed);
+        self.wake_all();
+    }
+
+    /// Whether connections are to be cut.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
+    /// Cuts all connections.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Relaxed);
+        for seat in self.seats() {
+            seat.cut();
+        }
+    }
+
+    /// Has all connections look again.
+    pub(crate) fn wake_all(&self) {
+        for seat in self.seats() {
+            seat.wake();
+        }
     }
 
     /// Waits until no connection is left.
@@ -216,6 +233,12 @@ impl Drop for Resident {
         if self.0.load.fetch_sub(1, Relaxed) == 1 {
             self.0.drained.notify_waiters();
         }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.bell.abort();
     }
 }
 

@@ -21,7 +21,7 @@ fn others_are_served_while_a_script_keeps_the_only_thread() {
         until(|| other.ask("PING") == BUSY);
         // Whole pipelines, halves of requests, and who only comes now.
         other.send("PING\r\n".repeat(1_000));
-        other.expect(&format!("{BUSY}\r\n").repeat(1_000));
+        other.expect(format!("{BUSY}\r\n").repeat(1_000));
         other.send("*1\r\n$4\r\nPI");
         let mut late = Wire::to(&server);
         assert_eq!(late.ask("GET k"), BUSY);
