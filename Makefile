@@ -12,11 +12,11 @@ help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 run: ## build the server and start it; ARGS="--port 7000 --threads 2" go to it
-	cargo run --release -q -p pannier -- $(ARGS)
+	cargo run --release -q -p pannier --features program -- $(ARGS)
 
 test: ## install what the tests need, then run them all
 	sh tests/setup.sh
-	cargo build -q -p pannier
+	cargo build -q -p pannier --features program
 	cargo test -q --workspace
 	$(PANNIER_VENV)/bin/python -m pytest -q tests/clients
 

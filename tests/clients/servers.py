@@ -59,7 +59,8 @@ def binary(which: str | None = None) -> str:
     for candidate in candidates:
         if candidate.exists():
             return str(candidate)
-    raise MissingTool(f"no pannier at {' or '.join(map(str, candidates))}: run `cargo build`")
+    places = " or ".join(map(str, candidates))
+    raise MissingTool(f"no pannier at {places}: run `cargo build -p pannier --features program`")
 
 
 def tool(name: str) -> str:

@@ -57,6 +57,13 @@ pub(crate) struct Labels {
     pub(crate) user: String,
 }
 
+impl Labels {
+    /// Whether the client has set nothing.
+    pub(crate) fn is_default(&self) -> bool {
+        self.name.is_empty() && self.lib_name.is_empty() && self.lib_version.is_empty()
+    }
+}
+
 /// The shared face of a connection. Times in milliseconds since the epoch, sizes in bytes.
 pub struct Client {
     /// Unique, ascending.
@@ -90,6 +97,7 @@ pub struct Client {
     pub(crate) monitoring: AtomicBool,
     pub(crate) no_evict: AtomicBool,
     pub(crate) no_touch: AtomicBool,
+    /// It is not listed: about to close, or never shown.
     pub(crate) closing: AtomicBool,
     pub(crate) blocked: AtomicBool,
     /// What it waits for, inside a blocking command.
@@ -203,7 +211,14 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn connect(&self, info: &ConnectionInfo, now_ms: u64) -> Arc<Client> {
-        let client = Arc::new(Client {
+        let client = self.unlisted(info, now_ms);
+        self.list(&client);
+        client
+    }
+
+    /// A client that nobody sees until it is listed.
+    pub(crate) fn unlisted(&self, info: &ConnectionInfo, now_ms: u64) -> Arc<Client> {
+        Arc::new(Client {
             id: self.next_id.fetch_add(1, Relaxed) + 1,
             addr: info.addr.clone(),
             laddr: info.laddr.clone(),
@@ -224,7 +239,7 @@ impl Clients {
             monitoring: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
+            closing: AtomicBool::new(true),
             blocked: AtomicBool::new(false),
             waiting: Mutex::new(None),
             query_len: AtomicUsize::new(0),
@@ -234,10 +249,15 @@ impl Clients {
             net_in: AtomicU64::new(0),
             net_out: AtomicU64::new(0),
             commands: AtomicU64::new(0),
-        });
-        self.map.lock().insert(client.id, Arc::clone(&client));
-        self.connected.fetch_add(1, Relaxed);
-        client
+        })
+    }
+
+    /// Shows a client from now on: it is counted, listed, and can be killed.
+    pub(crate) fn list(&self, client: &Arc<Client>) {
+        if client.closing.swap(false, Relaxed) {
+            self.map.lock().insert(client.id, Arc::clone(client));
+            self.connected.fetch_add(1, Relaxed);
+        }
     }
 
     /// A client is about to be closed: it is neither counted nor listed any more, although its

@@ -182,6 +182,18 @@ impl Engine {
         Session::new(Arc::clone(self), client, info.lane, info.local)
     }
 
+    /// Begins a session that is no client: it is not counted or listed, and is reached by nothing
+    /// that goes to all clients, until [`Session::list`] shows it.
+    pub fn enter(self: &Arc<Self>, info: ConnectionInfo, now: Now) -> Session {
+        let client = self.clients.unlisted(&info, now.unix_ms());
+        Session::new(Arc::clone(self), client, info.lane, info.local)
+    }
+
+    /// Commands executed since the start.
+    pub fn executed(&self) -> u64 {
+        self.stats.executed()
+    }
+
     /// Posts a letter to every session.
     pub fn post_to_all(&self, letter: &Letter) {
         for client in self.clients.all() {

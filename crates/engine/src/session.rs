@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_resp::Protocol;
 
-use crate::clients::Client;
+use crate::clients::{Client, Transport};
 use crate::command::Command;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -67,7 +67,9 @@ impl Session {
         lane: Arc<Lane>,
         local: bool,
     ) -> Self {
-        let authenticated = engine.config().requirepass.is_empty();
+        // Whoever is inside the process needs no password.
+        let trusted = client.transport == Transport::Embedded;
+        let authenticated = trusted || engine.config().requirepass.is_empty();
         Self {
             engine,
             client,
@@ -171,6 +173,56 @@ impl Session {
         self.closing = true;
         self.unsubscribe_all();
         self.engine.clients.leave(&self.client);
+    }
+
+    /// The selected database.
+    pub fn database(&self) -> usize {
+        self.database
+    }
+
+    /// Exchanges the lane that it counts into. A lane has one writer: whoever runs sessions on
+    /// several threads lends each the lane that the thread holds.
+    pub fn swap_lane(&mut self, lane: &mut Arc<Lane>) {
+        std::mem::swap(&mut self.lane, lane);
+    }
+
+    /// Whether nothing that its requests have said lasts, besides the database and the protocol:
+    /// another client's requests would fare the same in it.
+    pub fn is_fresh(&self) -> bool {
+        let asked = self.queue.is_some() || self.expects_pushes() || self.is_waiting();
+        let client = &self.client;
+        !asked
+            && !self.closing
+            && self.reply_mode == ReplyMode::On
+            && self.watches.keys.is_empty()
+            && !client.no_touch.load(Relaxed)
+            && !client.no_evict.load(Relaxed)
+            && client.labels.lock().is_default()
+    }
+
+    /// Shows its client in the list of clients, if it was begun without ([`Engine::enter`]).
+    pub fn list(&self) {
+        self.engine.clients.list(&self.client);
+    }
+
+    /// Takes its client out of that list again.
+    pub fn unlist(&self) {
+        self.engine.clients.disconnect(&self.client);
+    }
+
+    /// Selects a database. Panics when there are not so many.
+    pub fn select_database(&mut self, database: usize) {
+        assert!(database < self.engine.keyspace.databases(), "there is no database {database}");
+        if self.database != database {
+            self.select(database);
+        }
+    }
+
+    /// Chooses the protocol of its replies, as HELLO does.
+    pub fn speak(&mut self, protocol: Protocol) {
+        if self.protocol != protocol {
+            self.set_protocol(protocol);
+        }
     }
 
     /// Selects a database.

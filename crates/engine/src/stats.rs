@@ -263,6 +263,11 @@ impl Stats {
         totals
     }
 
+    /// Commands executed since the start, whatever was reset.
+    pub(crate) fn executed(&self) -> u64 {
+        self.lanes.lock().iter().map(|lane| lane.executed.get()).sum()
+    }
+
     /// Makes the present sums the new zero.
     pub(crate) fn reset(&self, keyspace: [u64; 5]) {
         let sums = self.sums();

@@ -1,10 +1,24 @@
 //! Pannier: a cache server that speaks the Redis protocol and rides inside your process.
 //!
-//! A [`Server`] is the whole of it: an engine, worker threads, and sockets that any Redis client
-//! can connect to. It is built with the same directives that a `redis.conf` has, listens on a
-//! free port of the loopback interface unless told otherwise, and stops when it is dropped.
+//! A [`Cache`] is the engine in your process: every command of Redis as a call, without a socket,
+//! a thread of yours or a runtime.
 //!
 //! ```
+//! use pannier::Cache;
+//!
+//! let cache = Cache::new();
+//! cache.call(["SET", "greeting", "hello", "EX", "60"])?;
+//! assert_eq!(cache.len(), 1);
+//! # Ok::<(), pannier::Error>(())
+//! ```
+//!
+//! A `Server` (feature `server`, on by default) is the whole of it: an engine, worker threads, and
+//! sockets that any Redis client can connect to. It is built with the same directives that a
+//! `redis.conf` has, listens on a free port of the loopback interface unless told otherwise, and
+//! stops when it is dropped.
+//!
+#![cfg_attr(feature = "server", doc = "```")]
+#![cfg_attr(not(feature = "server"), doc = "```ignore")]
 //! use std::io::{Read, Write};
 //!
 //! let server = pannier::Server::builder().directive("maxentries", "1000").start()?;
@@ -17,12 +31,36 @@
 //! ```
 //!
 //! Under a virtual clock a test decides when time passes, and everything follows it: expiry,
-//! idle times, TIME.
+//! idle times, TIME, the end of blocking commands.
 //!
-//! Neighbours: `pannier-server` is the machinery; the program `pannier` is in `main.rs`.
+//! Features: `server` is the above and brings tokio; without it there is no runtime in the
+//! dependency tree. `program` is for the program `pannier` alone.
+//!
+//! Rules: nothing is global, so caches and servers in one process do not know each other; no
+//! call holds a lock of the keyspace while it waits. Neighbours: `pannier-engine` is what runs
+//! commands, `pannier-server` the machinery of sockets; the program is in `main.rs`.
 
+mod alarm;
+mod builder;
+mod cache;
+mod client;
+mod error;
+mod frame;
+mod host;
+mod house;
+mod process;
+mod seat;
+#[cfg(feature = "server")]
 mod server;
 
+pub use builder::CacheBuilder;
+pub use cache::Cache;
+pub use client::Client;
+pub use error::{Error, ErrorKind, ReplyError};
+pub use frame::Frame;
+pub use house::Housekeeping;
 pub use pannier_clock::{Clock, VirtualClock};
+pub use pannier_engine::Policy;
 pub use pannier_engine::config::Config;
-pub use server::{Builder, Error, Server};
+#[cfg(feature = "server")]
+pub use server::{Builder, Server};

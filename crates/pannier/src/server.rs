@@ -1,4 +1,4 @@
-//! The embedded server: a builder, a handle, an error.
+//! The embedded server: a builder and a handle.
 //!
 //! The builder takes directives as text, because that is how everybody knows them, or a whole
 //! [`Config`]. What is wrong with a directive is said when the server starts, so that calls
@@ -9,8 +9,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use pannier_clock::Clock;
-use pannier_engine::config::{Config, SetError};
-use pannier_server::{Options, Running, StartError};
+use pannier_engine::config::Config;
+use pannier_server::{Options, Running};
+
+use crate::error::Error;
 
 /// A server that runs in this process. Dropping it stops it.
 ///
@@ -29,21 +31,6 @@ pub struct Server {
 pub struct Builder {
     options: Options,
     refused: Option<Error>,
-}
-
-/// Why a server does not start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// A directive is unknown, or its value is wrong.
-    Directive {
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        source: SetError,
-    },
-    /// A socket or a thread could not be had, or directives contradict each other.
-    Start(StartError),
 }
 
 impl Server {
@@ -163,23 +150,5 @@ impl Builder {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("addrs", &self.addrs()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directive { name, source } => write!(f, "{name}: {source}"),
-            Self::Start(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Directive { source, .. } => Some(source),
-            Self::Start(error) => Some(error),
-        }
     }
 }

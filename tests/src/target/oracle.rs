@@ -55,7 +55,8 @@ pub fn pannier() -> Result<Spawner, String> {
         .flat_map(|dir| ["release", "debug"].map(|profile| dir.join(profile).join("pannier")))
         .filter_map(|path| Some((built(&path)?, path)))
         .max();
-    let (_, program) = program.ok_or("no pannier is built; run `cargo build -p pannier`")?;
+    let (_, program) =
+        program.ok_or("none is built; run `cargo build -p pannier --features program`")?;
     spawner(Maker::Pannier, program)
 }
 

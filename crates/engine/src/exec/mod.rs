@@ -102,6 +102,23 @@ pub fn run(
     Ran { executed: at - start, next: Next::Ready }
 }
 
+/// Executes one request that was never on a wire. `Held` leaves it unexecuted, to be tried again.
+pub fn call(
+    engine: &Engine,
+    session: &mut Session,
+    args: Args<'_>,
+    reply: &mut Reply,
+    now: Now,
+) -> Next {
+    reply.set_protocol(session.protocol);
+    match execute(engine, session, (args, now.mono_us), reply, now) {
+        Step::Done if session.closing => Next::Close,
+        Step::Done if session.is_waiting() => Next::Waiting,
+        Step::Done => Next::Ready,
+        Step::Held(until_ms) => Next::Held { until_ms },
+    }
+}
+
 enum Step {
     Done,
     Held(u64),

@@ -1,0 +1,357 @@
+//! The cache: one logical database of an engine in this process, without sockets.
+//!
+//! A [`Cache`] is a handle: cloning it and naming another database cost one reference count. What
+//! handles share is the [`Core`]: the engine, its host, its housekeeping, and the seats in which
+//! threads make their calls (`seat`). A call goes the path of every request, `exec`, with no
+//! parsing before it; what it returns is decoded from the same bytes that a client would
+//! read.
+//!
+//! Rules: a call leaves nothing behind but data. Commands that speak of their connection (MULTI,
+//! SUBSCRIBE, CLIENT SETNAME) are undone with the session that they were called on, and an error
+//! says to use a [`Client`]. A call whose command waits gives its seat back first.
+//! Tests: `tests/cache.rs`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use pannier_clock::Clock;
+use pannier_engine::{
+    ConnectionInfo, Engine, Host, Mailbox, Next, Now, Options, Session, Transport,
+};
+use pannier_resp::{OwnedArgs, Protocol};
+use parking_lot::MappedMutexGuard;
+
+use crate::builder::CacheBuilder;
+use crate::client::Client;
+use crate::error::Error;
+use crate::frame::{self, Frame};
+use crate::host::EmbeddedHost;
+use crate::house::{House, Housekeeper, Housekeeping};
+use crate::seat::{Seat, Seats};
+
+/// A cache in this process: one logical database. Clones are handles to the same one.
+///
+/// ```
+/// use pannier::{Cache, Frame};
+///
+/// let cache = Cache::new();
+/// cache.call(["SET", "greeting", "hello"])?;
+/// let Frame::BlobString { data, .. } = cache.call(["GET", "greeting"])? else { panic!() };
+/// assert_eq!(&data[..], b"hello");
+/// # Ok::<(), pannier::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Cache {
+    core: Arc<Core>,
+    database: usize,
+}
+
+/// What all handles of a cache share.
+pub(crate) struct Core {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) host: Arc<EmbeddedHost>,
+    pub(crate) clock: Clock,
+    seats: Seats,
+    /// Calls do the housekeeping.
+    on_access: bool,
+    _housekeeper: Option<Housekeeper>,
+}
+
+impl Cache {
+    /// An empty cache without limits, with 16 databases of which this is the first.
+    pub fn new() -> Self {
+        match Self::builder().build() {
+            Ok(cache) => cache,
+            Err(error) => unreachable!("the default configuration is refused: {error}"),
+        }
+    }
+
+    /// A cache with limits, a clock, directives.
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::new()
+    }
+
+    pub(crate) fn open(builder: CacheBuilder) -> Result<Self, Error> {
+        let seed = builder.seed_or_random();
+        let CacheBuilder { config, clock, housekeeping, .. } = builder;
+        let house = Arc::new(House::default());
+        let host = Arc::new(EmbeddedHost::new(clock.clone(), Arc::clone(&house)));
+        let threads = match config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let threads = threads.min(THREADS_MAX);
+        let engine = Engine::new(Options {
+            config,
+            host: Arc::<EmbeddedHost>::clone(&host),
+            now: reading(&clock),
+            seed,
+            shards: (threads * SHARDS_PER_THREAD).next_power_of_two().min(SHARDS_MAX),
+        })
+        .map_err(Error::Config)?;
+        let housekeeper = (housekeeping == Housekeeping::Thread && !clock.is_virtual())
+            .then(|| House::staff(&house, &engine, &clock));
+        House::follow(&engine, &clock);
+        let seats = Seats::new(&engine, threads);
+        let on_access = !clock.is_virtual() && !house.is_staffed();
+        let core = Core { engine, host, clock, seats, on_access, _housekeeper: housekeeper };
+        Ok(Self { core: Arc::new(core), database: 0 })
+    }
+
+    /// Another logical database of the same cache.
+    ///
+    /// ```
+    /// let cache = pannier::Cache::new();
+    /// let sessions = cache.db(1)?;
+    /// sessions.call(["SET", "key", "value"])?;
+    /// assert_eq!((cache.len(), sessions.len()), (0, 1));
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoDatabase`].
+    pub fn db(&self, index: usize) -> Result<Self, Error> {
+        if index >= self.databases() {
+            return Err(Error::NoDatabase(index));
+        }
+        Ok(Self { core: Arc::clone(&self.core), database: index })
+    }
+
+    /// The number of this database.
+    ///
+    /// ```
+    /// assert_eq!(pannier::Cache::new().index(), 0);
+    /// ```
+    pub fn index(&self) -> usize {
+        self.database
+    }
+
+    /// How many databases there are.
+    ///
+    /// ```
+    /// assert_eq!(pannier::Cache::new().databases(), 16);
+    /// ```
+    pub fn databases(&self) -> usize {
+        self.core.engine.keyspace().databases()
+    }
+
+    /// How many keys this database holds. What has expired is not counted once housekeeping has
+    /// come to it.
+    ///
+    /// ```
+    /// assert_eq!(pannier::Cache::new().len(), 0);
+    /// ```
+    pub fn len(&self) -> usize {
+        self.core.engine.keyspace().len(self.database)
+    }
+
+    /// Whether this database holds no key.
+    ///
+    /// ```
+    /// assert!(pannier::Cache::new().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The clock that everything follows.
+    ///
+    /// ```
+    /// assert!(!pannier::Cache::new().clock().is_virtual());
+    /// ```
+    pub fn clock(&self) -> &Clock {
+        &self.core.clock
+    }
+
+    /// Runs any command, and waits when it waits. An error reply is an [`Error::Reply`].
+    ///
+    /// ```
+    /// use pannier::{Cache, Frame};
+    ///
+    /// let cache = Cache::new();
+    /// assert!(matches!(cache.call(["INCR", "n"])?, Frame::Number { data: 1, .. }));
+    /// assert_eq!(cache.call(["GET", "missing"])?, Frame::Null);
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the command answers; [`Error::NeedsClient`] for commands about their connection.
+    pub fn call<I>(&self, args: I) -> Result<Frame, Error>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
+        let now = self.core.enter();
+        let mut seat = self.core.seat();
+        seat.args.clear();
+        args.into_iter().for_each(|arg| seat.args.push(arg.as_ref()));
+        self.call_seated(seat, now)
+    }
+
+    /// Runs the command whose arguments lie in the seat.
+    fn call_seated(&self, mut guard: MappedMutexGuard<'_, Seat>, now: Now) -> Result<Frame, Error> {
+        let core = &self.core;
+        let seat = &mut *guard;
+        let args = std::mem::take(&mut seat.args);
+        if args.args().is_empty() {
+            return Err(Error::NoCommand);
+        }
+        let mut session = seat.session.take().unwrap_or_else(|| core.enter_session(now));
+        session.speak(Protocol::Resp3);
+        session.select_database(self.database);
+        let next = seat.lend(&mut session, |session, _, reply| {
+            pannier_engine::call(&core.engine, session, args.args(), reply, now)
+        });
+        match next {
+            Next::Ready => {
+                let replied = frame::bytes(&seat.reply);
+                seat.args = args;
+                let kept = session.is_fresh()
+                    && session.protocol() == Protocol::Resp3
+                    && session.database() == self.database;
+                if !kept {
+                    return Err(Error::NeedsClient);
+                }
+                seat.session = Some(session);
+                drop(guard);
+                self.reply(replied)
+            }
+            Next::Close => Err(Error::NeedsClient),
+            Next::Held { .. } | Next::Waiting => {
+                drop(guard);
+                self.call_waiting(session, args, next)
+            }
+        }
+    }
+
+    /// Goes on with a call that waits, as a client that can be seen, unblocked and killed.
+    fn call_waiting(&self, session: Session, args: OwnedArgs, next: Next) -> Result<Frame, Error> {
+        session.list();
+        let mut client = Client::new(Arc::clone(&self.core), session);
+        let reply = client.finish(&args, next)?;
+        self.reply(reply)
+    }
+
+    fn reply(&self, mut replied: bytes::Bytes) -> Result<Frame, Error> {
+        match frame::next(&mut replied)? {
+            Some((frame, _)) => frame::checked(frame),
+            None => Err(Error::Unexpected("no reply".into())),
+        }
+    }
+
+    /// A client with a session of its own, which begins in this database.
+    ///
+    /// ```
+    /// let cache = pannier::Cache::new();
+    /// let mut client = cache.connect();
+    /// client.call(["MULTI"])?;
+    /// client.call(["SET", "key", "value"])?;
+    /// assert!(cache.is_empty());
+    /// client.call(["EXEC"])?;
+    /// assert_eq!(cache.len(), 1);
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    pub fn connect(&self) -> Client {
+        let mut session = self.core.enter_session(self.core.now());
+        session.list();
+        session.select_database(self.database);
+        Client::new(Arc::clone(&self.core), session)
+    }
+
+    /// The engine, for Pannier's other crates.
+    #[doc(hidden)]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.core.engine
+    }
+
+    /// Lets a server answer the engine's questions that only a server can (listeners, SHUTDOWN,
+    /// CONFIG SET of what is not the engine's); one that `keeps_house` also expires and ticks, and
+    /// is woken for it. For Pannier's other crates.
+    #[doc(hidden)]
+    pub fn attach(&self, server: Arc<dyn Host>, keeps_house: bool) {
+        self.core.host.attach(Some(server));
+        self.core.host.house.set_replaced(keeps_house);
+    }
+
+    /// Undoes [`Cache::attach`].
+    #[doc(hidden)]
+    pub fn detach(&self) {
+        self.core.host.attach(None);
+        self.core.host.house.set_replaced(false);
+    }
+}
+
+impl Core {
+    /// The time.
+    pub(crate) fn now(&self) -> Now {
+        reading(&self.clock)
+    }
+
+    /// The time at which a call begins, after its share of the housekeeping.
+    #[inline]
+    pub(crate) fn enter(&self) -> Now {
+        let now = self.now();
+        if self.on_access {
+            self.host.house.share(&self.engine, now);
+        }
+        now
+    }
+
+    /// Whether whoever waits has to keep house.
+    pub(crate) fn is_on_access(&self) -> bool {
+        self.on_access
+    }
+
+    /// The calling thread's seat.
+    #[inline]
+    pub(crate) fn seat(&self) -> MappedMutexGuard<'_, Seat> {
+        self.seats.take(&self.engine)
+    }
+
+    /// A session that nobody sees yet.
+    #[cold]
+    fn enter_session(&self, now: Now) -> Session {
+        let info = ConnectionInfo {
+            addr: ADDRESS.into(),
+            laddr: ADDRESS.into(),
+            fd: -1,
+            transport: Transport::Embedded,
+            local: true,
+            lane: Arc::clone(&self.seats.no_lane),
+            mailbox: Arc::new(Mailbox::default()),
+        };
+        self.engine.enter(info, now)
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("database", &self.database)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One reading of a clock, as the engine takes it.
+#[inline]
+pub(crate) fn reading(clock: &Clock) -> Now {
+    let pannier_clock::Now { unix_us, mono_us } = clock.now();
+    Now { unix_us, mono_us }
+}
+
+/// How CLIENT LIST shows those inside the process.
+const ADDRESS: &str = "embedded:0";
+
+/// Threads that shards and seats are made for, at most.
+const THREADS_MAX: usize = 16;
+
+/// Shards for each thread: enough that two seldom want the same.
+const SHARDS_PER_THREAD: usize = 4;
+
+const SHARDS_MAX: usize = 64;

@@ -1,0 +1,117 @@
+//! What the engine asks of the program around it, answered inside a process.
+//!
+//! The clock is the one that the cache was built with; wake-ups and garbage go to the
+//! [`House`]. There is nothing to shut down and no file to write back, so those are refused in
+//! Redis's words, until a server is attached: then whatever concerns sockets, threads, the
+//! configuration file and the end of the program is the server's to answer.
+//!
+//! Neighbours: `house` does the work, `process` knows the facts.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pannier_clock::Clock;
+use pannier_engine::config::Config;
+use pannier_engine::{Facts, Host, ShutdownRequest};
+use parking_lot::RwLock;
+
+use crate::house::House;
+use crate::process;
+
+/// See the module's header.
+pub(crate) struct EmbeddedHost {
+    pub(crate) clock: Clock,
+    pub(crate) house: Arc<House>,
+    attached: RwLock<Option<Arc<dyn Host>>>,
+}
+
+impl EmbeddedHost {
+    pub(crate) fn new(clock: Clock, house: Arc<House>) -> Self {
+        Self { clock, house, attached: RwLock::new(None) }
+    }
+
+    /// Lets a server answer what only a server can, or none any more; returns the one before.
+    pub(crate) fn attach(&self, server: Option<Arc<dyn Host>>) -> Option<Arc<dyn Host>> {
+        std::mem::replace(&mut self.attached.write(), server)
+    }
+
+    fn attached(&self) -> Option<Arc<dyn Host>> {
+        self.attached.read().clone()
+    }
+}
+
+impl Host for EmbeddedHost {
+    fn mono_us(&self) -> u64 {
+        self.clock.mono_us()
+    }
+
+    fn coarse_us(&self) -> u64 {
+        self.clock.coarse_us()
+    }
+
+    fn wake_expiry(&self) {
+        self.house.ring();
+        if let Some(server) = self.attached() {
+            server.wake_expiry();
+        }
+    }
+
+    fn step_aside(&self, client: u64) {
+        // Without a server the thread is its caller's, and other callers have their own.
+        if let Some(server) = self.attached() {
+            server.step_aside(client);
+        }
+    }
+
+    fn shutdown(&self, request: ShutdownRequest) -> Result<(), String> {
+        match self.attached() {
+            Some(server) => server.shutdown(request),
+            None if request.abort => Err("No shutdown in progress.".into()),
+            None => Err("this cache has no server: it ends when its program drops it".into()),
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let own = process::facts();
+        let Some(server) = self.attached() else { return own };
+        let known = server.facts();
+        Facts {
+            config_file: known.config_file,
+            listeners: known.listeners,
+            port: known.port,
+            threads: known.threads,
+            allocator: known.allocator,
+            allocator_stats: known.allocator_stats,
+            multiplexing: known.multiplexing,
+            ..own
+        }
+    }
+
+    fn configure(&self, old: &Config, new: &Config) -> Result<(), String> {
+        self.attached().map_or(Ok(()), |server| server.configure(old, new))
+    }
+
+    fn rewrite_config(&self, config: &Config) -> Result<(), String> {
+        let refused = || Err("The server is running without a config file".into());
+        self.attached().map_or_else(refused, |server| server.rewrite_config(config))
+    }
+
+    fn discard(&self, garbage: Box<dyn Any + Send>) {
+        self.house.discard(garbage);
+    }
+
+    fn sleep_us(&self, us: u64) {
+        self.clock.sleep(Duration::from_micros(us));
+    }
+
+    fn purge_memory(&self) {
+        if let Some(server) = self.attached() {
+            server.purge_memory();
+        }
+    }
+
+    fn log(&self, line: &str) {
+        tracing::warn!("{line}");
+    }
+}
