@@ -197,6 +197,12 @@ impl CacheBuilder {
         }
     }
 
+    /// Only says what was refused.
+    #[cfg(feature = "server")]
+    pub(crate) fn check(mut self) -> Result<(), Error> {
+        self.refused.take().map_or(Ok(()), Err)
+    }
+
     pub(crate) fn seed_or_random(&self) -> u64 {
         self.seed.unwrap_or_else(|| RandomState::new().hash_one(0))
     }

@@ -272,6 +272,18 @@ impl Cache {
         self.core.host.house.set_replaced(keeps_house);
     }
 
+    /// Whether a server is attached.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_attached(&self) -> bool {
+        self.core.host.is_attached()
+    }
+
+    /// Whether nobody would keep house without a server.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_unattended(&self) -> bool {
+        self.core.on_access
+    }
+
     /// Undoes [`Cache::attach`].
     #[doc(hidden)]
     pub fn detach(&self) {

@@ -36,6 +36,12 @@ impl EmbeddedHost {
         std::mem::replace(&mut self.attached.write(), server)
     }
 
+    /// Whether a server answers.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_attached(&self) -> bool {
+        self.attached.read().is_some()
+    }
+
     fn attached(&self) -> Option<Arc<dyn Host>> {
         self.attached.read().clone()
     }

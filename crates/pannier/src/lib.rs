@@ -63,4 +63,6 @@ pub use pannier_clock::{Clock, VirtualClock};
 pub use pannier_engine::Policy;
 pub use pannier_engine::config::Config;
 #[cfg(feature = "server")]
+pub use pannier_server::Crew;
+#[cfg(feature = "server")]
 pub use server::{Builder, Server};

@@ -1,4 +1,9 @@
-//! The embedded server: a builder and a handle.
+//! The embedded server: sockets for a [`Cache`], a builder and a handle.
+//!
+//! A server lets any Redis client reach a cache, the one that it is given or one of its own, and
+//! while it runs its threads keep the cache's house. It runs on threads of its own, on a [`Crew`]
+//! that many servers share, or on the caller's tokio runtime: a thousand servers, one for each test,
+//! need no thousand threads.
 //!
 //! The builder takes directives as text, because that is how everybody knows them, or a whole
 //! [`Config`]. What is wrong with a directive is said when the server starts, so that calls
@@ -7,39 +12,54 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
-use pannier_server::{Options, Running};
+use pannier_server::{Attachment, Crew, Place, Running};
 
+use crate::builder::CacheBuilder;
+use crate::cache::Cache;
 use crate::error::Error;
+use crate::house::Housekeeping;
 
-/// A server that runs in this process. Dropping it stops it.
+/// A server that runs in this process. Dropping it stops it; its cache stays as long as there are
+/// handles to it.
 ///
 /// ```
-/// # fn main() -> Result<(), pannier::Error> {
-/// let server = pannier::Server::builder().threads(1).start()?;
+/// use pannier::{Cache, Server};
+///
+/// let cache = Cache::new();
+/// let server = Server::builder().cache(&cache).threads(1).start()?;
 /// assert!(server.port() > 0);
-/// # Ok(())
-/// # }
+/// # Ok::<(), pannier::Error>(())
 /// ```
 pub struct Server {
+    /// Before the cache: what drops first is what uses the other.
     running: Running,
+    cache: Cache,
 }
 
 /// How to build a [`Server`].
+#[must_use = "`start` makes the server"]
 pub struct Builder {
-    options: Options,
-    refused: Option<Error>,
+    cache: CacheBuilder,
+    given: Option<Cache>,
+    free_port: bool,
+    place: Place,
+    /// A directive that is not about sockets.
+    foreign: Option<String>,
 }
 
 impl Server {
-    /// A server with default configuration on a free port.
+    /// A server with default configuration on a free port, with a cache of its own.
     pub fn builder() -> Builder {
-        let config = Config { port: 0, ..Config::default() };
         Builder {
-            options: Options { config, free_port: true, ..Options::default() },
-            refused: None,
+            cache: Cache::builder(),
+            given: None,
+            free_port: true,
+            place: Place::Own,
+            foreign: None,
         }
     }
 
@@ -63,22 +83,59 @@ impl Server {
         self.running.unix_path().map(|path| path.as_path())
     }
 
+    /// The cache that it serves, for calls without a socket.
+    ///
+    /// ```
+    /// let server = pannier::Server::builder().start()?;
+    /// server.cache().call(["SET", "seen", "by clients"])?;
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// Finishes what was received, closes all connections, and returns when it has ended, as
-    /// dropping does.
+    /// dropping does. On the caller's runtime use [`Server::stop_async`].
     pub fn stop(self) {
-        self.running.shutdown();
+        drop(self);
+    }
+
+    /// As [`Server::stop`], for a task: waits without keeping its thread.
+    pub async fn stop_async(self) {
+        self.running.stopper().stop();
+        self.running.ended().await;
     }
 
     /// Waits until somebody ends it with SHUTDOWN.
-    pub fn wait(self) {
+    pub fn wait(&self) {
         self.running.wait();
+    }
+
+    /// As [`Server::wait`], for a task.
+    pub async fn ended(&self) {
+        self.running.ended().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.running.end();
+        self.cache.detach();
     }
 }
 
 impl Builder {
+    /// Lets clients reach this cache instead of one of its own. Of the directives, those about
+    /// sockets and threads are the server's; others belong where the cache is built and are refused.
+    /// A cache has one server at a time.
+    pub fn cache(mut self, cache: &Cache) -> Self {
+        self.given = Some(cache.clone());
+        self
+    }
+
     /// Replaces the whole configuration; its port 0 means any free port.
     pub fn config(mut self, config: Config) -> Self {
-        self.options.config = config;
+        self.cache = self.cache.config(config);
         self
     }
 
@@ -90,47 +147,82 @@ impl Builder {
     /// assert_eq!(error.to_string(), "maxmemory: argument must be a memory value");
     /// ```
     pub fn directive(mut self, name: &str, value: &str) -> Self {
-        if let Err(source) = self.options.config.set(name, &[value]) {
-            self.refused.get_or_insert(Error::Directive { name: name.to_owned(), source });
+        if !OF_SOCKETS.contains(&name.to_ascii_lowercase().as_str()) {
+            self.foreign.get_or_insert_with(|| name.to_owned());
         }
+        self.cache = self.cache.directive(name, value);
         self
     }
 
     /// The TCP port; 0, the default, means any free one.
     pub fn port(mut self, port: u16) -> Self {
-        self.options.config.port = port;
-        self.options.free_port = true;
+        self.cache.config.port = port;
+        self.free_port = true;
         self
     }
 
     /// No TCP at all; add a Unix socket with [`Builder::unix_socket`].
     pub fn without_tcp(mut self) -> Self {
-        self.options.config.port = 0;
-        self.options.free_port = false;
+        self.cache.config.port = 0;
+        self.free_port = false;
         self
     }
 
     /// Also listens on a Unix socket.
     pub fn unix_socket(mut self, path: impl AsRef<Path>) -> Self {
-        self.options.config.unixsocket = path.as_ref().display().to_string();
+        self.cache.config.unixsocket = path.as_ref().display().to_string();
         self
     }
 
-    /// Worker threads; 0, the default, means one for each processor, at most 8.
+    /// Worker threads of its own; 0, the default, means one for each processor, at most 8.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.options.config.threads = threads;
+        self.cache.config.threads = threads;
+        self
+    }
+
+    /// Runs on threads that it shares with other servers.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use pannier::{Crew, Server};
+    ///
+    /// let crew = Arc::new(Crew::new(2)?);
+    /// let servers: Vec<Server> = (0..10)
+    ///     .map(|_| Server::builder().crew(&crew).start())
+    ///     .collect::<Result<_, _>>()?;
+    /// assert_eq!(servers.len(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn crew(mut self, crew: &Arc<Crew>) -> Self {
+        self.place = Place::Crew(Arc::clone(crew));
+        self
+    }
+
+    /// Runs on this runtime, whatever its kind; it needs its I/O and time drivers. Dropping the
+    /// server then ends it when the runtime comes to it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// let server = pannier::Server::builder().runtime(runtime.handle().clone()).start()?;
+    /// runtime.block_on(server.stop_async());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.place = Place::Runtime(runtime);
         self
     }
 
     /// The clock that everything follows.
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.options.clock = clock;
+        self.cache = self.cache.clock(clock);
         self
     }
 
     /// Seed of every random choice (eviction samples, RANDOMKEY), for runs that repeat.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.options.seed = Some(seed);
+        self.cache = self.cache.seed(seed);
         self
     }
 
@@ -139,11 +231,36 @@ impl Builder {
     /// # Errors
     /// The first directive that was refused, or why it cannot start.
     pub fn start(self) -> Result<Server, Error> {
-        if let Some(refused) = self.refused {
-            return Err(refused);
+        let Self { cache: builder, given, free_port, place, foreign } = self;
+        let config = builder.config.clone();
+        let cache = match (given, foreign) {
+            (Some(_), Some(name)) => {
+                let text = format!("{name} is the cache's: set it where that is built");
+                return Err(Error::Config(text));
+            }
+            (Some(cache), None) => {
+                builder.check()?;
+                cache
+            }
+            // Its threads do what a thread of the cache would do, but for freeing large values.
+            (None, _) if matches!(place, Place::Own) => builder.build()?,
+            (None, _) => builder.housekeeping(Housekeeping::OnAccess).build()?,
+        };
+        if cache.is_attached() {
+            return Err(Error::Config("this cache has a server already".into()));
         }
-        let running = pannier_server::start(self.options).map_err(Error::Start)?;
-        Ok(Server { running })
+        // A caller's runtime may rest for long.
+        let keeps_house = cache.is_unattended() || !matches!(place, Place::Runtime(_));
+        let clock = cache.clock().clone();
+        let attachment = Attachment { config, free_port, clock, place, keeps_house };
+        let attach = |host| cache.attach(host, keeps_house);
+        match pannier_server::attach(cache.engine(), attachment, attach) {
+            Ok(running) => Ok(Server { running, cache }),
+            Err(error) => {
+                cache.detach();
+                Err(Error::Start(error))
+            }
+        }
     }
 }
 
@@ -152,3 +269,7 @@ impl fmt::Debug for Server {
         f.debug_struct("Server").field("addrs", &self.addrs()).finish_non_exhaustive()
     }
 }
+
+/// The directives that concern a server beside its cache.
+const OF_SOCKETS: &[&str] =
+    &["port", "bind", "unixsocket", "unixsocketperm", "tcp-backlog", "threads", "dir"];

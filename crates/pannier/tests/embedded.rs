@@ -4,9 +4,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pannier::{Clock, Config, Error, Server};
+use pannier::{Cache, Clock, Config, Crew, Error, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Handle;
 
 fn ask(server: &Server, request: &str, reply: &str) {
     let mut client = TcpStream::connect(server.addr().unwrap()).unwrap();
@@ -87,4 +90,88 @@ fn a_whole_configuration_can_be_given_and_a_server_can_be_sent_to_another_thread
     })
     .join()
     .unwrap();
+}
+
+#[test]
+fn a_cache_and_its_server_hold_the_same_keys() {
+    let cache = Cache::builder().databases(4).build().unwrap();
+    cache.call(["SET", "key", "value"]).unwrap();
+    let server = Server::builder().cache(&cache).threads(1).start().unwrap();
+    ask(&server, "GET key", "$5\r\nvalue\r\n");
+    ask(&server, "SET brief value PX 20", "+OK\r\n");
+    let second = Server::builder().cache(&cache).start().err().unwrap();
+    assert_eq!(second.to_string(), "this cache has a server already");
+    let foreign = Server::builder().cache(&cache).directive("maxmemory", "1mb").start();
+    assert!(foreign.err().unwrap().to_string().contains("maxmemory"));
+    // The server keeps house, and the cache does after it.
+    until(|| cache.len() == 1);
+    drop(server);
+    cache.call(["SET", "brief", "value", "PX", "20"]).unwrap();
+    until(|| cache.len() == 1);
+    let again = Server::builder().cache(&cache).threads(1).start().unwrap();
+    ask(&again, "GET key", "$5\r\nvalue\r\n");
+}
+
+/// Waits for what housekeeping does.
+fn until(done: impl Fn() -> bool) {
+    for _ in 0..100_000 {
+        if done() {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("never");
+}
+
+#[test]
+fn shutdown_over_the_wire_ends_the_server_and_not_its_cache() {
+    let cache = Cache::new();
+    let server = Server::builder().cache(&cache).threads(1).start().unwrap();
+    ask(&server, "SET key value", "+OK\r\n");
+    let mut client = TcpStream::connect(server.addr().unwrap()).unwrap();
+    client.write_all(b"SHUTDOWN NOSAVE\r\n").unwrap();
+    server.wait();
+    assert!(TcpStream::connect(server.addr().unwrap()).is_err());
+    drop(server);
+    assert_eq!(cache.len(), 1);
+}
+
+#[test]
+fn many_servers_share_a_crew() {
+    let crew = Arc::new(Crew::new(1).unwrap());
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    let servers: Vec<Server> =
+        (0..100).map(|_| Server::builder().crew(&crew).start().unwrap()).collect();
+    // Other tests of this program run beside.
+    assert!(threads() < before + 50, "{} threads", threads() - before);
+    for (index, server) in servers.iter().enumerate() {
+        ask(server, &format!("SET key {index:04}"), "+OK\r\n");
+    }
+    for (index, server) in servers.iter().enumerate() {
+        ask(server, "GET key", &format!("$4\r\n{index:04}\r\n"));
+    }
+}
+
+#[test]
+fn a_server_on_the_callers_runtime() {
+    let current = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    current.block_on(async {
+        let server = Server::builder().runtime(Handle::current()).start().unwrap();
+        let mut client = tokio::net::TcpStream::connect(server.addr().unwrap()).await.unwrap();
+        for _ in 0..3 {
+            client.write_all(b"PING\r\n").await.unwrap();
+            let mut reply = [0; 7];
+            client.read_exact(&mut reply).await.unwrap();
+            assert_eq!(&reply, b"+PONG\r\n");
+        }
+        let addr = server.addr().unwrap();
+        server.stop_async().await;
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+        assert!(tokio::net::TcpStream::connect(addr).await.is_err());
+    });
+    // Dropped without a word, it blocks nobody.
+    let server =
+        current.block_on(async { Server::builder().runtime(Handle::current()).start().unwrap() });
+    drop(server);
 }

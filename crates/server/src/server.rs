@@ -58,6 +58,8 @@ pub struct Attachment {
     pub clock: Clock,
     /// Where it runs.
     pub place: Place,
+    /// It expires keys and does the periodic work while it runs; else somebody else does.
+    pub keeps_house: bool,
 }
 
 impl Default for Options {
@@ -121,13 +123,13 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         shards: shards(threads),
     })
     .map_err(StartError::Config)?;
-    let launch = Launch { engine, host, clock, sockets, keeps_house: true };
+    let launch = Launch { engine, host, clock, sockets, keeps_house: true, alone: true };
     launch.at(place, threads)
 }
 
-/// Lets an engine listen that is there already, keeps its house itself, and has a host of its own;
-/// `tell` is told, before anybody can connect, what that host must hand on: shutdown, configuration
-/// and facts of the sockets, and slow scripts.
+/// Lets an engine listen that is there already and has a host of its own; `tell` is told, before
+/// anybody can connect, to whom that host must hand on what concerns sockets: shutdown,
+/// configuration, facts, slow scripts, and nearer deadlines if this server keeps house.
 ///
 /// # Errors
 /// A socket that cannot be opened, or a thread that cannot be started.
@@ -136,13 +138,16 @@ pub fn attach(
     attachment: Attachment,
     tell: impl FnOnce(Arc<dyn Host>),
 ) -> Result<Running, StartError> {
-    let Attachment { config, free_port, clock, place } = attachment;
+    let Attachment { config, free_port, clock, place, keeps_house } = attachment;
+    if let Err(most) = process::make_room_for(config.maxclients) {
+        tracing::warn!("The system allows only {most} open connections");
+    }
     let sockets = Listeners::open(&config, free_port)?;
     let threads = if config.threads == 0 { default_threads() } else { config.threads };
     let host = Arc::new(ShellHost::new(clock.clone(), Arc::new(NoProgram), None));
     tell(Arc::<ShellHost>::clone(&host));
     let engine = Arc::clone(engine);
-    Launch { engine, host, clock, sockets, keeps_house: false }.at(place, threads)
+    Launch { engine, host, clock, sockets, keeps_house, alone: false }.at(place, threads)
 }
 
 impl Running {
@@ -173,7 +178,7 @@ impl Running {
 
     /// Waits until it has ended: by SHUTDOWN, or by a [`Stopper`]. Not for a task of the runtime
     /// that it is on: see [`Running::ended`].
-    pub fn wait(self) {
+    pub fn wait(&self) {
         self.host.end.wait();
     }
 
@@ -182,21 +187,22 @@ impl Running {
         self.host.end.reached().await;
     }
 
-    /// Finishes what was received, closes all connections, and returns when that is done.
-    pub fn shutdown(self) {
-        self.host.advance(Phase::Draining);
-        self.host.end.wait();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
+    /// Finishes what was received, closes all connections, and returns when that is done; on the
+    /// caller's runtime it cuts what is left instead, when the runtime comes to it, and returns at
+    /// once.
+    pub fn end(&self) {
         if self.crew.is_some() {
             self.host.advance(Phase::Draining);
             self.host.end.wait();
         } else {
             self.host.advance(Phase::Leaving);
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -208,11 +214,13 @@ struct Launch {
     sockets: Listeners,
     /// Nobody else expires keys.
     keeps_house: bool,
+    /// The engine ends with the server.
+    alone: bool,
 }
 
 impl Launch {
     fn at(self, place: Place, threads: usize) -> Result<Running, StartError> {
-        let Self { engine, host, clock, sockets, keeps_house } = self;
+        let Self { engine, host, clock, sockets, keeps_house, alone } = self;
         let Listeners { listeners, addrs, unix } = sockets;
         let Site { workers, control, crew } =
             Site::at(place, threads).map_err(StartError::Thread)?;
@@ -232,22 +240,24 @@ impl Launch {
             waiting: Arc::new(()),
         });
         let mut house = JoinSet::new();
-        if keeps_house {
+        if alone {
             engine.set_startup_bytes(host.program.allocated_bytes());
+        }
+        if keeps_house {
             let lane = Arc::clone(&acceptor.lane);
             let (own, shell) = (Arc::clone(&engine), Arc::clone(&host));
             house.spawn_on(expiry(own, shell, clock.clone()), &workers[0]);
             let (own, shell) = (Arc::clone(&engine), Arc::clone(&host));
             house.spawn_on(cron(own, shell, clock, lane), &control);
         }
-        control.spawn(serve(acceptor, Arc::clone(&host), listeners, house));
+        control.spawn(serve((acceptor, alone), Arc::clone(&host), listeners, house));
         Ok(Running { engine, host, addrs, unix, crew })
     }
 }
 
 /// Accepts until the end is asked for, then drains.
 async fn serve(
-    acceptor: Arc<Acceptor>,
+    (acceptor, alone): (Arc<Acceptor>, bool),
     host: Arc<ShellHost>,
     listeners: Vec<Listener>,
     mut house: JoinSet<()>,
@@ -261,7 +271,6 @@ async fn serve(
     // The sender lives in `host`, so waiting cannot fail.
     let _ = phase.wait_for(|phase| *phase > Phase::Serving).await;
     doors.shutdown().await;
-    let alone = !house.is_empty();
     if alone {
         // Before its thread is asked for anything.
         engine.end_scripts();

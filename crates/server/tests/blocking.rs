@@ -103,6 +103,6 @@ fn a_shutdown_does_not_wait_for_those_who_wait() {
     let (mut waiting, mut other) = (Wire::to(&server), Wire::to(&server));
     waiting.send("BLPOP k 0\r\n");
     until(|| other.info("blocked_clients") == 1);
-    server.shutdown();
+    server.end();
     assert_eq!(waiting.rest(), b"");
 }

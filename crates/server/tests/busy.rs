@@ -47,5 +47,5 @@ fn a_script_that_wrote_ends_with_the_server() {
     until(|| other.ask("PING") == BUSY);
     assert!(other.ask("SCRIPT KILL").starts_with("-UNKILLABLE "));
     drop(other);
-    server.shutdown();
+    server.end();
 }

@@ -19,7 +19,7 @@ fn what_was_received_before_the_shutdown_is_answered_and_idle_clients_are_closed
     busy.send("PING\r\n".repeat(50_000));
     busy.expect("+PONG\r\n");
     let addr = server.addrs()[0];
-    let stopping = std::thread::spawn(move || server.shutdown());
+    let stopping = std::thread::spawn(move || server.end());
     assert_eq!(busy.rest().len(), 49_999 * 7);
     assert_eq!(idle.rest(), b"");
     stopping.join().unwrap();
@@ -33,7 +33,7 @@ fn a_shutdown_does_not_wait_for_the_end_of_a_pause() {
     assert_eq!(other.ask("CLIENT PAUSE 1000000 WRITE"), "+OK");
     held.send("GET key\r\nSET key value\r\n");
     held.expect("$-1\r\n");
-    server.shutdown();
+    server.end();
     assert_eq!(held.rest(), b"");
 }
 
