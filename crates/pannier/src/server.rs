@@ -2,8 +2,8 @@
 //!
 //! A server lets any Redis client reach a cache, the one that it is given or one of its own, and
 //! while it runs its threads keep the cache's house. It runs on threads of its own, on a [`Crew`]
-//! that many servers share, or on the caller's tokio runtime: a thousand servers, one for each test,
-//! need no thousand threads.
+//! that many servers share, or on the caller's tokio runtime: a thousand servers, one for each
+//! test, need no thousand threads.
 //!
 //! The builder takes directives as text, because that is how everybody knows them, or a whole
 //! [`Config`]. What is wrong with a directive is said when the server starts, so that calls
@@ -126,8 +126,8 @@ impl Drop for Server {
 
 impl Builder {
     /// Lets clients reach this cache instead of one of its own. Of the directives, those about
-    /// sockets and threads are the server's; others belong where the cache is built and are refused.
-    /// A cache has one server at a time.
+    /// sockets and threads are the server's; others belong where the cache is built and are
+    /// refused. A cache has one server at a time.
     pub fn cache(mut self, cache: &Cache) -> Self {
         self.given = Some(cache.clone());
         self
