@@ -175,9 +175,14 @@ impl Run {
         }
     }
 
-    /// It has changed data.
+    /// It calls a command that may change data.
     pub(crate) fn mark_write(&self) {
         self.wrote.store(true, Relaxed);
+    }
+
+    /// Whether the script that runs has called a command that may change data.
+    pub(crate) fn has_written(&self) -> bool {
+        self.wrote.load(Relaxed)
     }
 
     /// Whether the server is busy with a script: the error that says so.

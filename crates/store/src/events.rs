@@ -236,11 +236,10 @@ impl View<'_> {
         self.shard(key).interest.track(key.bytes, session);
     }
 
-    /// Every key of a database, or of all, is gone.
-    pub(crate) fn note_flush(&mut self, database: Option<usize>) {
-        if database.is_none() {
-            self.guards.each(|shard| shard.interest.clear_trackers());
-        }
+    /// Every key of a database, or of all, is gone: everybody is told to forget everything, so
+    /// nobody is interested in any key of any database.
+    pub(crate) fn note_flush(&mut self) {
+        self.guards.each(|shard| shard.interest.clear_trackers());
         if self.keyspace.tracking.sessions.load(Relaxed) > 0 {
             self.gather();
             self.changes.push(Change::Flush);

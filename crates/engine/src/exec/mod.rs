@@ -189,9 +189,7 @@ fn enqueue(
     (found, args): (Resolved, Args<'_>),
     (reply, now): (&mut Reply, Now),
 ) {
-    let denied =
-        config.maxmemory > 0 && found.command.is(flags::DENYOOM) && !make_room(engine, config, now);
-    if denied {
+    if open::lacks_room(engine, config, (found.command, args), now) {
         return settle::refused(session, Some(found.id), &Error::OOM, reply);
     }
     settle::seen(session, found.id, now);

@@ -13,6 +13,7 @@
 use pannier_resp::Args;
 use pannier_store::{Key, Keyspace, Now, Open, Policy, Room, Scope, View};
 
+use super::script;
 use crate::command::keys::access;
 use crate::command::row::KeyList;
 use crate::command::{Command, Opens, flags};
@@ -47,7 +48,7 @@ pub(super) fn open<'a>(
     };
     let mut rules = Engine::rules(config, !session.no_touch());
     rules.keep_expired = engine.pause.active(now.unix_ms()).is_some();
-    if config.maxmemory > 0 && !make_room(engine, config, now) && command.is(flags::DENYOOM) {
+    if lacks_room(engine, config, (command, args), now) {
         return Err(Error::OOM);
     }
     if command.opens == Opens::Everything && !keyspace.has_entry_limit() {
@@ -75,6 +76,18 @@ pub(super) fn open<'a>(
     let mut creates = Creates::new();
     creatable(keyspace, command, args, session.database, &mut creates);
     reserve(engine, config, &creates, || keyspace_open(open, rules), now)
+}
+
+/// Whether a request is refused because memory is short; makes room first.
+pub(super) fn lacks_room(
+    engine: &Engine,
+    config: &Config,
+    (command, args): (&Command, Args<'_>),
+    now: Now,
+) -> bool {
+    config.maxmemory > 0
+        && !make_room(engine, config, now)
+        && (command.is(flags::DENYOOM) || script::denies_oom(engine, command, args))
 }
 
 /// A script holds every shard for an unknown time.

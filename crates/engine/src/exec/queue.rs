@@ -10,6 +10,7 @@ use pannier_store::{Now, Open, View};
 
 use super::compress::Ahead;
 use super::open::{self, Creates};
+use super::script;
 use super::serve;
 use super::settle;
 use crate::command::row::KeyList;
@@ -49,8 +50,14 @@ fn run_opened<'a>(
     (commands, watches): (&'a [Queued], &Watches),
     (reply, now): (&'a mut Reply, Now),
 ) -> Result<Done, Error> {
-    let denies_oom = commands.iter().any(|queued| queued.found.command.is(flags::DENYOOM));
-    if config.maxmemory > 0 && !open::make_room(engine, config, now) && denies_oom {
+    let denies_oom = |queued: &Queued| {
+        let command = queued.found.command;
+        command.is(flags::DENYOOM) || script::denies_oom(engine, command, queued.args.args())
+    };
+    if config.maxmemory > 0
+        && !open::make_room(engine, config, now)
+        && commands.iter().any(denies_oom)
+    {
         return Err(because(&Error::OOM));
     }
     let ahead =

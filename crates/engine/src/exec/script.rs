@@ -10,7 +10,7 @@
 //! `command::function` begin here. Tests: the transcripts of the group `scripting`.
 
 use pannier_resp::Args;
-use pannier_script::{Ask, Call, Failure, LogLevel};
+use pannier_script::{Ask, Call, Failure, LogLevel, Shebang, flags as script_flags};
 use pannier_store::Now;
 
 use super::compress::Ahead;
@@ -74,6 +74,27 @@ pub(crate) fn run(
     outcome.map_err(|failure| Error::script(&failure))
 }
 
+/// Whether a request that runs a script is refused when memory is short, by what the script's
+/// first line says; a script without such a line is judged by its commands.
+pub(super) fn denies_oom(engine: &Engine, command: &Command, args: Args<'_>) -> bool {
+    if !command.runs_script() {
+        return false;
+    }
+    let named = args.get(1);
+    let flags = if command.name.starts_with("fcall") {
+        let held = engine.scripts.functions.hold(engine);
+        held.ok().and_then(|held| held.shelf.find(named).map(|function| function.flags))
+    } else if command.name.starts_with("evalsha") {
+        let held = engine.scripts.evaluator(engine);
+        held.ok().and_then(|held| held.cache.look(named).map(|cached| cached.flags))
+    } else {
+        let shebang = Shebang::read(named).ok().flatten();
+        shebang.and_then(|shebang| shebang.script_flags().ok())
+    };
+    let excused = script_flags::COMPATIBLE | script_flags::NO_WRITES | script_flags::ALLOW_OOM;
+    flags.is_some_and(|flags| flags & excused == 0)
+}
+
 /// Whether memory is short at the beginning of a script, which is what its commands are judged by.
 fn is_full(cx: &Context<'_>) -> bool {
     cx.config.maxmemory > 0 && cx.engine.used_memory() > cx.config.maxmemory
@@ -110,14 +131,16 @@ fn admit(
         (None, if sub { error } else { UNKNOWN })
     })?;
     let command: &Command = found.command;
+    // What it has begun it may end: half of its writes would help nobody.
+    let wrote = engine.scripts.run.has_written();
     let refusal = if !command.accepts(args.len()) {
         WRONG_ARITY
     } else if command.is(flags::NOSCRIPT) {
         NOT_ALLOWED
+    } else if command.is(flags::DENYOOM) && full && !rights.ignores_memory && !wrote {
+        Error::OOM
     } else if command.is(flags::WRITE) && !rights.writes {
         READ_ONLY
-    } else if command.is(flags::DENYOOM) && full && !rights.ignores_memory {
-        Error::OOM
     } else {
         return Ok(found);
     };

@@ -79,7 +79,7 @@ impl View<'_> {
         let open = self.mask.count_ones() as usize;
         let garbage = (0..open).map(&mut flush).collect();
         self.dirty += before.saturating_sub(keyspace.totals().entries) as u64;
-        self.note_flush(database);
+        self.note_flush();
         garbage
     }
 
