@@ -40,6 +40,12 @@ impl Client {
         Ok(Self { stream, output: Vec::new(), input: Vec::new(), taken: 0 })
     }
 
+    /// The connection alone; nothing may have been received that was not asked for.
+    pub(crate) fn into_stream(self) -> Result<TcpStream> {
+        ensure!(self.taken == self.input.len(), "the server said more than it was asked for");
+        Ok(self.stream)
+    }
+
     /// Sends one request and waits for its reply.
     pub(crate) fn call<A: AsRef<[u8]>>(&mut self, request: &[A]) -> Result<Reply> {
         self.output.clear();

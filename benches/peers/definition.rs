@@ -34,6 +34,7 @@ pub(crate) struct Definitions {
     pub(crate) hits: Option<Hits>,
     pub(crate) fairness: Vec<Fairness>,
     pub(crate) calls: Vec<Calls>,
+    pub(crate) fanout: Vec<Fanout>,
 }
 
 /// A server to compare.
@@ -255,6 +256,22 @@ pub(crate) struct Calls {
     pub(crate) target: f64,
 }
 
+/// Messages of one publisher to many subscribers.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fanout {
+    pub(crate) name: String,
+    pub(crate) subscribers: usize,
+    /// At least the twelve that hold a message's number.
+    pub(crate) message_bytes: usize,
+    /// Messages sent together; the next ones follow when all have been received.
+    pub(crate) pipeline: u64,
+    /// Messages of a round.
+    pub(crate) messages: u64,
+    /// The target: CPU time per message delivered over the reference's.
+    pub(crate) cpu_ratio: f64,
+}
+
 /// The RSS of a server that holds nothing.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -343,6 +360,7 @@ impl Definitions {
         self.hits = other.hits.or(self.hits.take());
         self.fairness.extend(other.fairness);
         self.calls.extend(other.calls);
+        self.fanout.extend(other.fanout);
     }
 
     fn check(&self) -> Result<()> {
@@ -362,6 +380,11 @@ impl Definitions {
         }
         for row in &self.fairness {
             ensure!(self.fill(&row.fill).is_some(), "{}: no fill {:?}", row.name, row.fill);
+        }
+        for row in &self.fanout {
+            let name = &row.name;
+            ensure!(row.message_bytes >= 12, "{name}: a message holds its number");
+            ensure!(row.messages >= row.pipeline.max(1), "{name}: not one whole pipeline");
         }
         unique("peer", self.peers.iter().map(|peer| &peer.name))?;
         unique("fill", self.fills.iter().map(|fill| &fill.name))?;

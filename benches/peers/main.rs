@@ -21,6 +21,7 @@ mod cpu;
 mod definition;
 mod draw;
 mod fairness;
+mod fanout;
 mod growth;
 mod hits;
 mod limit;
@@ -89,6 +90,7 @@ fn main() -> Result<()> {
 
     let mut tables = workload::measure(&mut run);
     tables.push(fairness::measure(&mut run));
+    tables.push(fanout::measure(&mut run));
     tables.push(calls::measure(&mut run));
     tables.push(memory::measure(&mut run));
     tables.extend(growth::measure(&mut run));
