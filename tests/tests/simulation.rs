@@ -4,7 +4,7 @@
 //! `PANNIER_STEPS=n` makes each run longer (a million steps take some minutes). What is played and
 //! what must hold is in [`pannier_tests::simulation`].
 
-use pannier_tests::simulation::{threads, world};
+use pannier_tests::simulation::{near_cache, threads, world};
 
 const STEPS: u64 = 1_500;
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=6;
@@ -39,4 +39,23 @@ fn threads_that_race_lose_and_double_nothing() {
             panic!("{report}");
         }
     }
+}
+
+#[test]
+fn nobody_who_tracks_keeps_what_is_stale() {
+    let mut all = near_cache::Played::default();
+    for seed in seeds() {
+        match near_cache::run(seed, steps()) {
+            Ok(played) => {
+                all.compared += played.compared;
+                all.told += played.told;
+                all.flushed += played.flushed;
+                all.expired += played.expired;
+                all.evicted += played.evicted;
+            }
+            Err(report) => panic!("{report}"),
+        }
+    }
+    let least = [all.compared, all.told, all.flushed, all.expired, all.evicted];
+    assert!(least.iter().all(|count| *count > 50), "too little was played: {all:?}");
 }

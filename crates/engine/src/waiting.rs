@@ -37,6 +37,8 @@ pub(crate) struct Wait {
     pub(crate) kind: Kind,
     /// Whether it ends with an error when its key goes or becomes another type.
     pub(crate) without_key: bool,
+    /// See [`Want::kin`].
+    pub(crate) kin: u64,
     /// Until when, in Unix milliseconds; `u64::MAX` is for ever.
     pub(crate) until_ms: u64,
     /// Arguments that mean something else when the request is tried again.
@@ -71,6 +73,8 @@ pub(crate) struct Parked {
     pub(crate) database: usize,
     pub(crate) until_ms: u64,
     pub(crate) protocol: Protocol,
+    /// What it reads is tracked.
+    pub(crate) tracks: bool,
     /// Time that its attempts have taken.
     pub(crate) spent_us: AtomicU64,
 }
@@ -96,6 +100,7 @@ impl Wait {
             keys,
             kind,
             without_key: false,
+            kin: 0,
             until_ms,
             rewritten: Vec::new(),
             over: Over::Null,
@@ -134,11 +139,12 @@ pub(crate) fn park(cx: &mut Context<'_>, found: Resolved, started: u64) {
         database: cx.session.database,
         until_ms: wait.until_ms,
         protocol: cx.session.protocol,
+        tracks: cx.tracks(),
         spent_us: AtomicU64::new(cx.engine.host.mono_us().saturating_sub(started)),
     };
     let keys: KeyList<'_> = wait.keys.iter().map(|at| cx.key(*at)).collect();
     let (database, kind, without_key) = (cx.session.database, wait.kind, wait.without_key);
-    let want = Want { database, kind, without_key, keys: &keys };
+    let want = Want { database, kind, without_key, kin: wait.kin, keys: &keys };
     client.blocked.store(true, Relaxed);
     let waiter = cx.view.park(want, Box::new(parked));
     *client.waiting.lock() = Some(Arc::clone(&waiter));
@@ -171,6 +177,7 @@ impl Session {
         }
         *self.client.waiting.lock() = None;
         self.client.blocked.store(false, Relaxed);
+        self.end_caching("");
         reply.set_protocol(self.protocol);
         let mark = reply.mark();
         let failed = match ending {

@@ -213,7 +213,7 @@ impl View<'_> {
         guards.each(|shard| {
             events.append(&mut shard.events);
             for change in &mut shard.interest.changes {
-                if let Change::Key { by, .. } = change {
+                if let Change::Key { by: by @ 0, .. } = change {
                     *by = *origin;
                 }
             }
@@ -226,8 +226,11 @@ impl View<'_> {
         });
     }
 
-    /// Says which session changes keys here.
+    /// Says which session changes keys here from now on.
     pub fn set_origin(&mut self, session: u64) {
+        if self.origin != 0 && self.keyspace.tracking.sessions.load(Relaxed) > 0 {
+            self.gather();
+        }
         self.origin = session;
     }
 

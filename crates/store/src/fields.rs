@@ -89,7 +89,9 @@ impl Shard {
             return part.table.find(key.hash, is_it).is_some_and(|item| is_live(item, now_ms));
         }
         let budget = PURGED_BY_LOOK;
+        let before = self.interest.changes.len();
         self.purge_fields(counters, (database, key.hash), is_it, (now_ms, budget, false));
+        self.interest.disown(before);
         self.sweep();
         self.holds(database, key.bytes)
     }

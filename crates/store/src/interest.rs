@@ -21,6 +21,10 @@ use crate::waiters::{Bell, Waiting};
 /// A watcher's flag: raised when a watched key has changed.
 pub type Watcher = Arc<AtomicBool>;
 
+/// Stands for the session in a change that nobody has asked for: the key expired or was driven
+/// out of the table, at whosever request.
+pub(crate) const NOBODY: u64 = u64::MAX;
+
 /// A change that caches have to be told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -30,7 +34,7 @@ pub enum Change {
         key: Box<[u8]>,
         /// The sessions that had read it.
         trackers: Vec<u64>,
-        /// The session that changed it, or 0.
+        /// The session that changed it, 0 when that is not known, `u64::MAX` when none did.
         by: u64,
         /// Numbers changes in the order in which they happened.
         order: u64,
@@ -99,7 +103,9 @@ impl Interest {
         if self.tracking.is_over() {
             let other = self.trackers.keys().find(|other| ***other != *key);
             let driven_out = other.map_or_else(|| key.into(), Clone::clone);
+            let before = self.changes.len();
             self.forget_trackers(&driven_out);
+            self.disown(before);
         }
     }
 
@@ -123,6 +129,15 @@ impl Interest {
         }
         let order = self.tracking.changes.fetch_add(1, Relaxed);
         self.changes.push(Change::Key { key: key.into(), trackers, by: 0, order });
+    }
+
+    /// Nobody has asked for the changes that were recorded from number `from` on.
+    pub(crate) fn disown(&mut self, from: usize) {
+        for change in &mut self.changes[from..] {
+            if let Change::Key { by, .. } = change {
+                *by = NOBODY;
+            }
+        }
     }
 
     /// Forgets all trackers.

@@ -155,6 +155,11 @@ impl<'s> Slot<'s> {
         }
     }
 
+    /// Those who wait for its key are to try again.
+    pub(crate) fn wake(&mut self) {
+        self.interest.waiting.changed(self.database, self.item.key());
+    }
+
     /// Replaces the value.
     #[inline]
     pub(crate) fn replace(&mut self, payload: NewPayload<'_, Object>, form: u8) {
@@ -376,7 +381,9 @@ impl Shard {
     #[cold]
     fn expire_found(&mut self, counters: &Counters, database: usize, key: Key<'_>, look: Look) {
         if !look.rules.keep_expired {
+            let before = self.interest.changes.len();
             let item = self.remove(counters, database, key);
+            self.interest.disown(before);
             self.bury(item);
             self.stats.expired += 1;
             let wanted = counters.outbox.wanted();

@@ -380,8 +380,10 @@ impl<'k> View<'k> {
         let result = work(&mut T::open(opened));
         slot.resized(before);
         let armed = if T::KIND == Kind::Hash { slot.fields_moved(due) } else { None };
-        if changes.count > 0 {
+        if changes.told {
             slot.changed();
+        } else if changes.wakes {
+            slot.wake();
         }
         if changes.discarded || types::is_empty(slot.item) {
             let empty = shard.remove(&keyspace.counters, database, key);

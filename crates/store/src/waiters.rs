@@ -46,6 +46,7 @@ pub struct Waiter {
     database: usize,
     kind: Kind,
     without_key: bool,
+    kin: u64,
     keys: Box<[Box<[u8]>]>,
     shards: u64,
     state: AtomicU8,
@@ -61,6 +62,9 @@ pub struct Want<'a> {
     pub kind: Kind,
     /// Whether it is also tried when its key is missing or of another type.
     pub without_key: bool,
+    /// Requests with the same number are served by a key as one or not at all, so that one that
+    /// was tried in vain stands for all of them; 0 is for those of which that is not known.
+    pub kin: u64,
     /// The keys; none is fine.
     pub keys: &'a [Key<'a>],
 }
@@ -74,6 +78,11 @@ impl Waiter {
     /// The shards that its request opens, as bits.
     pub fn shards(&self) -> u64 {
         self.shards
+    }
+
+    /// What its owner said of requests like it.
+    pub fn kin(&self) -> u64 {
+        self.kin
     }
 
     /// Whether it waits no longer.
@@ -244,14 +253,15 @@ impl Waiting {
         database: usize,
         key: &[u8],
         kind: Option<Kind>,
-        behind: u64,
+        (behind, vain): (u64, &[u64]),
     ) -> Option<&Arc<Waiter>> {
         let queue = self.databases.get(database)?.get(key)?;
         if queue.without_key + kind.map_or(0, |kind| queue.kinds[kind as usize]) == 0 {
             return None;
         }
         let from = queue.waiters.partition_point(|held| held.number <= behind);
-        queue.waiters.range(from..).find(|held| held.takes(kind))
+        let mut rest = queue.waiters.range(from..);
+        rest.find(|held| held.takes(kind) && !vain.contains(&held.kin))
     }
 }
 
@@ -301,13 +311,14 @@ impl Keyspace {
 impl View<'_> {
     /// Leaves a waiter with each of its keys, which must be open as all keys of its request are.
     pub fn park(&mut self, want: Want<'_>, parked: Box<dyn Any + Send + Sync>) -> Arc<Waiter> {
-        let Want { database, kind, without_key, keys } = want;
+        let Want { database, kind, without_key, kin, keys } = want;
         let number = self.keyspace.bell.clock.fetch_add(1, Relaxed) + 1;
         let waiter = Arc::new(Waiter {
             number,
             database,
             kind,
             without_key,
+            kin,
             keys: keys.iter().map(|key| key.bytes.into()).collect(),
             shards: self.mask,
             state: AtomicU8::new(WAITING),
@@ -359,11 +370,17 @@ impl View<'_> {
         self.shard(key).interest.waiting.changed(database, key.bytes);
     }
 
-    /// The next in a key's queue, behind a number, whom the key as it is now may serve.
-    pub fn next_waiter(&mut self, database: usize, key: &[u8], behind: u64) -> Option<Arc<Waiter>> {
+    /// The next in a key's queue, behind a number and of no kin that was tried in vain, whom the
+    /// key as it is now may serve.
+    pub fn next_waiter(
+        &mut self,
+        database: usize,
+        key: &[u8],
+        (behind, vain): (u64, &[u64]),
+    ) -> Option<Arc<Waiter>> {
         let key = self.keyspace.key(key);
         let kind = self.peek(database, key).map(|found| found.kind());
-        self.shard(key).interest.waiting.next(database, key.bytes, kind, behind).cloned()
+        self.shard(key).interest.waiting.next(database, key.bytes, kind, (behind, vain)).cloned()
     }
 
     /// Opens more shards, if that is possible without waiting out of order: what lies above the

@@ -533,20 +533,25 @@ impl<'a> Context<'a> {
     /// A session that tracks has read the keys of its command.
     #[inline]
     pub(crate) fn remember_keys(&mut self) {
-        if self.session.tracking.is_some() && self.command.is(flags::READONLY) {
+        if self.tracks() {
             self.track_keys();
         }
     }
 
+    /// Whether the session is to be told of changes of what this command reads.
+    pub(crate) fn tracks(&self) -> bool {
+        let mode = self.session.tracking.as_ref();
+        mode.is_some_and(|mode| self.command.is(flags::READONLY) && mode.remembers())
+    }
+
+    /// Leaves the session's number at the keys of the command.
     #[cold]
-    fn track_keys(&mut self) {
-        if self.session.tracking.as_ref().is_some_and(|mode| mode.remembers()) {
-            let (args, session, view) = (self.args, self.session.id(), &mut self.view);
-            self.command.key_positions(args, |at, _| {
-                let key = view.key(args.get(at));
-                view.track(key, session);
-            });
-        }
+    pub(crate) fn track_keys(&mut self) {
+        let (args, session, view) = (self.args, self.session.id(), &mut self.view);
+        self.command.key_positions(args, |at, _| {
+            let key = view.key(args.get(at));
+            view.track(key, session);
+        });
     }
 
     /// Replies OK.

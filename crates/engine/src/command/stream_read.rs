@@ -169,7 +169,11 @@ impl Served {
             }
             Some(head) => cx.reply.fill_map(head, self.pairs),
             None => match wanted.until_ms {
-                Some(until_ms) => return wait(cx, wanted.wait(until_ms, rewritten)),
+                Some(until_ms) => {
+                    // What is there for no reader of a group is there for none of its others.
+                    let kin = wanted.reader.map_or(0, |(group, _)| cx.view.key(group).hash() | 1);
+                    return wait(cx, Wait { kin, ..wanted.wait(until_ms, rewritten) });
+                }
                 None => cx.reply.null_array(),
             },
         }

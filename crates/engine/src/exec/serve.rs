@@ -78,6 +78,10 @@ pub(crate) fn serve(engine: &Engine, lane: &Arc<Lane>, view: Option<View<'_>>, n
         };
         missing = round(engine, lane, view, now, &mut served);
     }
+    if !served.is_empty() {
+        // Who tracks hears of the change before the reply that already knows it.
+        engine.deliver();
+    }
     for (client, letter) in served {
         client.mailbox.post(letter);
     }
@@ -133,26 +137,42 @@ fn round(
         }
         let kept;
         (kept, tried) = tried.keep(waiter);
-        served.extend(attempt(&mut cx, kept));
+        match attempt(&mut cx, kept) {
+            Attempt::Served(told) => served.push(told),
+            Attempt::Vain if kept.kin() != 0 => place.vain.push(kept.kin()),
+            Attempt::Vain | Attempt::Gone => {}
+        }
         next = place.next(&mut cx.view);
     }
     0
 }
 
-/// Tries a waiter's request; what its client gets, if that had a result. All its shards are open.
-fn attempt<'a>(cx: &mut Context<'a>, waiter: &'a Waiter) -> Option<(Arc<Client>, Letter)> {
-    let parked = waiter.parked::<Parked>()?;
+/// What came of trying a waiter's request.
+enum Attempt {
+    /// The client, and what it gets.
+    Served((Arc<Client>, Letter)),
+    /// Nothing: it waits on.
+    Vain,
+    /// It waits no longer.
+    Gone,
+}
+
+/// Tries a waiter's request. All its shards are open.
+fn attempt<'a>(cx: &mut Context<'a>, waiter: &'a Waiter) -> Attempt {
+    let Some(parked) = waiter.parked::<Parked>() else { return Attempt::Gone };
     if !waiter.begin() {
         // Its client gave up while a script held the shards.
         cx.view.forget(waiter);
-        return None;
+        return Attempt::Gone;
     }
     if parked.client.closing.load(Relaxed) {
         // It was killed: it takes nothing any more.
         cx.view.withdraw(waiter);
-        return None;
+        return Attempt::Gone;
     }
     cx.session.client = Arc::clone(&parked.client);
+    // What serving changes is the waiter's doing, not that of who has made its key ready.
+    cx.view.set_origin(parked.client.id);
     cx.session.database = parked.database;
     cx.session.protocol = parked.protocol;
     (cx.command, cx.args) = (parked.found.command, parked.args.args());
@@ -168,7 +188,7 @@ fn attempt<'a>(cx: &mut Context<'a>, waiter: &'a Waiter) -> Option<(Arc<Client>,
             parked.spent_us.fetch_add(us, Relaxed);
             waiter.rest();
             settle::changed(cx.engine, cx.session, dirty, cx.view.sooner());
-            return None;
+            return Attempt::Vain;
         }
         Ok(_) => false,
         Err(error) => {
@@ -178,6 +198,9 @@ fn attempt<'a>(cx: &mut Context<'a>, waiter: &'a Waiter) -> Option<(Arc<Client>,
             true
         }
     };
+    if parked.tracks {
+        cx.track_keys();
+    }
     cx.view.withdraw(waiter);
     parked.client.blocked.store(false, Relaxed);
     let (id, args, sooner) = (parked.found.id, cx.args, cx.view.sooner());
@@ -186,7 +209,7 @@ fn attempt<'a>(cx: &mut Context<'a>, waiter: &'a Waiter) -> Option<(Arc<Client>,
     settle::settle(cx.engine, cx.config, cx.session, ran, (cx.reply, mark), cx.now);
     let mut bytes = Vec::with_capacity(cx.reply.len());
     cx.reply.write_to(&mut bytes);
-    Some((Arc::clone(&parked.client), Letter::Served(bytes.into())))
+    Attempt::Served((Arc::clone(&parked.client), Letter::Served(bytes.into())))
 }
 
 /// Reserves room for the key that a request may create. Where something may be evicted, that is
@@ -219,6 +242,8 @@ struct Place {
     key: Option<(usize, Box<[u8]>)>,
     /// Number of the waiter that was tried last.
     behind: u64,
+    /// Of whom one was tried in vain: what the key holds is for none of them.
+    vain: Vec<u64>,
 }
 
 impl Place {
@@ -226,13 +251,14 @@ impl Place {
     fn next(&mut self, view: &mut View<'_>) -> Option<Arc<Waiter>> {
         loop {
             if let Some((database, key)) = &self.key
-                && let Some(waiter) = view.next_waiter(*database, key, self.behind)
+                && let Some(waiter) = view.next_waiter(*database, key, (self.behind, &self.vain))
             {
                 self.behind = waiter.number();
                 return Some(waiter);
             }
             self.key = Some(view.next_ready()?);
             self.behind = 0;
+            self.vain.clear();
         }
     }
 

@@ -210,6 +210,10 @@ pub(super) fn refused(session: &mut Session, id: Option<u16>, error: &Error, rep
     if let Some(id) = id {
         session.lane.count_rejected(id);
     }
+    if session.tracking.is_some() {
+        let command = id.map(|id| session.engine().commands.row(id).name);
+        session.end_caching(command.unwrap_or_default());
+    }
 }
 
 /// Takes the reply back if the client asked for none (CLIENT REPLY OFF, SKIP); one that `speaks`

@@ -6,7 +6,7 @@ use crate::{Kind, Waiter, Want};
 fn park(keyspace: &Keyspace, keys: &[&[u8]], kind: Kind, without_key: bool) -> Arc<Waiter> {
     let keys: Vec<Key<'_>> = keys.iter().map(|key| keyspace.key(key)).collect();
     let mut view = keyspace.open(Open::Keys(&keys), at(START_MS), Rules::default());
-    view.park(Want { database: 0, kind, without_key, keys: &keys }, Box::new(()))
+    view.park(Want { database: 0, kind, without_key, kin: 0, keys: &keys }, Box::new(()))
 }
 
 fn served(keyspace: &Keyspace) -> Vec<(Vec<u8>, Vec<u64>)> {
@@ -14,7 +14,7 @@ fn served(keyspace: &Keyspace) -> Vec<(Vec<u8>, Vec<u64>)> {
     let mut all = Vec::new();
     while let Some((database, key)) = view.next_ready() {
         let (mut numbers, mut behind) = (Vec::new(), 0);
-        while let Some(waiter) = view.next_waiter(database, &key, behind) {
+        while let Some(waiter) = view.next_waiter(database, &key, (behind, &[])) {
             behind = waiter.number();
             numbers.push(behind);
         }
@@ -83,4 +83,66 @@ fn a_flush_an_exchange_and_an_expiry_are_changes() {
     assert_eq!(served(&keyspace), expected);
     keyspace.expire(START_MS + 10, 100);
     assert_eq!(served(&keyspace), expected);
+}
+
+#[test]
+fn one_that_was_tried_in_vain_stands_for_its_kin() {
+    let keyspace = keyspace(4);
+    let key = keyspace.key(b"k");
+    let waiters: Vec<_> = [0, 7, 7, 9, 0, 7]
+        .into_iter()
+        .map(|kin| {
+            let mut view = keyspace.open(Open::Keys(&[key]), at(START_MS), Rules::default());
+            let kind = Kind::String;
+            let want = Want { database: 0, kind, without_key: false, kin, keys: &[key] };
+            view.park(want, Box::new(()))
+        })
+        .collect();
+    set(&keyspace, b"k", None, START_MS);
+    let mut view = keyspace.open(Open::All, at(START_MS), Rules::default());
+    let mut next = |behind: usize, vain: &[u64]| {
+        let behind = waiters[behind].number();
+        let next = view.next_waiter(0, b"k", (behind, vain));
+        next.and_then(|next| waiters.iter().position(|held| held.number() == next.number()))
+    };
+    assert_eq!(next(0, &[]), Some(1));
+    assert_eq!(next(1, &[7]), Some(3));
+    assert_eq!(next(3, &[7, 9]), Some(4));
+    assert_eq!(next(4, &[7, 9]), None);
+    assert_eq!(next(4, &[9]), Some(5));
+}
+
+#[test]
+fn who_gives_up_while_a_script_keeps_the_shards_leaves_its_queues_to_others() {
+    let keyspace = keyspace(4);
+    let served = park(&keyspace, &[b"k", b"other"], Kind::String, false);
+    let gone = park(&keyspace, &[b"k", b"other"], Kind::String, false);
+    let stays = park(&keyspace, &[b"k"], Kind::String, false);
+    // A script: it holds every shard, and whoever waits for one gives up.
+    let mut script = keyspace.open(Open::All, at(START_MS), Rules::default());
+    keyspace.set_stuck(true);
+    assert!(served.begin(), "it is just being tried");
+    std::thread::scope(|scope| {
+        let leaver = scope.spawn(|| (keyspace.withdraw(&gone), keyspace.withdraw(&gone)));
+        assert_eq!(leaver.join().unwrap(), (true, false), "it left once, without its shards");
+        // One that is being tried is not finished by another: its owner waits for the result.
+        let waits = scope.spawn(|| keyspace.withdraw(&served));
+        assert!(script.withdraw(&served));
+        assert!(!waits.join().unwrap(), "it had been served");
+    });
+    assert!(gone.is_finished() && !gone.begin(), "nobody serves it");
+    // It is still in the queues, until somebody comes across it there.
+    assert_eq!(script.next_waiter(0, b"k", (0, &[])).map(|next| next.number()), None);
+    let value = NewValue::Bytes(b"v");
+    let key = script.key(b"k");
+    script.set(0, key, value, Deadline::Clear);
+    let first = script.next_waiter(0, b"k", (0, &[])).unwrap();
+    assert_eq!(first.number(), gone.number());
+    script.forget(&first);
+    let next = script.next_waiter(0, b"k", (0, &[])).unwrap();
+    assert_eq!(next.number(), stays.number());
+    drop(script);
+    keyspace.set_stuck(false);
+    assert!(keyspace.withdraw(&stays));
+    assert_eq!(counts(&keyspace), (0, 0));
 }

@@ -183,10 +183,11 @@ impl ListMut<'_> {
         }
     }
 
-    /// Pushes an element that was taken off a list. That is no change of its own, and an integer
-    /// counts for nothing when it is decided whether the list remains a `listpack`.
+    /// Pushes an element that was taken off a list. That counts as one change with the taking, and
+    /// an integer counts for nothing when it is decided whether the list remains a `listpack`.
     pub fn push_moved(&mut self, end: End, string: &[u8]) {
         let integer = matches!(Piece::of(string), Piece::Int(_));
+        self.opened.tell();
         self.prepare(if integer { 0 } else { string.len() }, 1);
         match end {
             End::Left => self.insert_at(0, string, false),

@@ -133,6 +133,10 @@ pub struct Opened<'v> {
 pub(crate) struct Changes {
     /// Changes, as Redis counts them.
     pub(crate) count: u64,
+    /// Whether whoever is interested in the key is to be told.
+    pub(crate) told: bool,
+    /// Whether whoever waits for the key is to try again, told or not.
+    pub(crate) wakes: bool,
     /// Of these: fields removed because their deadline had passed.
     pub(crate) expired_fields: u64,
     /// Whether all elements were taken, so that the value goes as it is.
@@ -143,6 +147,22 @@ impl<'v> Opened<'v> {
     /// Counts changes as Redis counts them.
     pub(crate) fn count(&mut self, changes: u64) {
         self.changes.count += changes;
+        self.changes.told |= changes > 0;
+    }
+
+    /// Counts changes of which WATCH and caches hear nothing, as in Redis.
+    pub(crate) fn count_untold(&mut self, changes: u64) {
+        self.changes.count += changes;
+    }
+
+    /// Has those who wait for the key try again, without telling anybody else.
+    pub(crate) fn wake(&mut self) {
+        self.changes.wakes = true;
+    }
+
+    /// Tells whoever is interested in the key of a change that counts elsewhere.
+    pub(crate) fn tell(&mut self) {
+        self.changes.told = true;
     }
 
     /// All elements have been taken: the value goes as it is, and what is large is freed

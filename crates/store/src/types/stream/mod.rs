@@ -214,13 +214,13 @@ impl StreamMut<'_> {
         self.data_mut().log.trim(trim)
     }
 
-    /// Sets the last id and, where given, what is known besides.
+    /// Sets the last id and, where given, what is known besides; nobody is told.
     pub fn set_meta(&mut self, last: StreamId, added: Option<u64>, max_deleted: Option<StreamId>) {
         let meta = self.data_mut().log.meta_mut();
         meta.last = last;
         meta.added = added.unwrap_or(meta.added);
         meta.max_deleted = max_deleted.unwrap_or(meta.max_deleted);
-        self.count(1);
+        self.opened.count_untold(1);
     }
 
     /// Adds a group; false if there is one of this name.
@@ -231,22 +231,23 @@ impl StreamMut<'_> {
             data.bytes += group_bytes(name) + group.footprint();
             data.groups.insert(name.into(), group);
         }
-        self.count(u64::from(created));
+        self.opened.count_untold(u64::from(created));
         created
     }
 
-    /// Removes a group; false if there is none of this name.
+    /// Removes a group; false if there is none of this name. Its readers hear of it.
     pub fn destroy_group(&mut self, name: &[u8]) -> bool {
         let data = self.data_mut();
         let removed = data.groups.remove(name);
         let bytes = removed.as_ref().map_or(0, |group| group_bytes(name) + group.footprint());
         data.bytes -= bytes;
-        self.count(u64::from(removed.is_some()));
+        self.opened.count_untold(u64::from(removed.is_some()));
+        self.opened.wake();
         removed.is_some()
     }
 
     /// Changes a group; `None` if there is none of this name. `work` also gives the number of
-    /// changes.
+    /// changes. What groups have read is no change of the stream: nobody is told.
     pub fn group<R>(
         &mut self,
         name: &[u8],
@@ -257,7 +258,7 @@ impl StreamMut<'_> {
         let before = group.footprint();
         let (result, changes) = work(log, group);
         *bytes = *bytes + group.footprint() - before;
-        self.count(changes);
+        self.opened.count_untold(changes);
         Some(result)
     }
 
@@ -270,7 +271,7 @@ impl StreamMut<'_> {
             changes += u64::from(group.acknowledge(id));
             *bytes = *bytes + group.footprint() - before;
         }
-        self.count(changes);
+        self.opened.count_untold(changes);
     }
 
     /// The stream; a new one is put in place first.
