@@ -94,11 +94,29 @@ impl<O> Entry<O> {
         if old.with_value(kind, value).fit() && !roomy {
             self.write(payload);
         } else {
-            let mut new = Self::new(self.key(), payload, deadline);
-            new.block.inherit(&self.block);
-            *self = new;
+            *self = self.twin(payload);
         }
         object
+    }
+
+    /// An entry with another value and all else as it is here, deadline and tag included: it may
+    /// take this one's place in a table.
+    ///
+    /// ```
+    /// use pannier_collections::{Entry, NewPayload, Payload};
+    /// let mut entry = Entry::<String>::new(b"visits", NewPayload::Int(41), Some(1_000));
+    /// let twin = entry.twin(NewPayload::Int(42));
+    /// let before = std::mem::replace(&mut entry, twin);
+    /// assert_eq!((before.payload(), entry.payload()), (Payload::Int(41), Payload::Int(42)));
+    /// assert_eq!((entry.key(), entry.deadline()), (&b"visits"[..], Some(1_000)));
+    /// ```
+    ///
+    /// # Panics
+    /// When inline bytes are longer than `u32::MAX`.
+    pub fn twin(&self, payload: NewPayload<'_, O>) -> Self {
+        let mut twin = Self::new(self.key(), payload, self.deadline());
+        twin.block.inherit(&self.block);
+        twin
     }
 
     /// Grows or cuts inline bytes to `len`; new bytes are zero. False, and nothing done, when the

@@ -88,6 +88,10 @@ impl Twin {
                 self.value = plan.make(&self.alive);
                 self.entry.set_payload(payload_of(&self.value));
             }
+            Step::Twin(plan) => {
+                self.value = plan.make(&self.alive);
+                self.entry = self.entry.twin(payload_of(&self.value));
+            }
             Step::Resize(len) => {
                 let done = self.entry.resize_bytes(len);
                 assert_eq!(done, matches!(self.value, Value::Bytes(_)));
@@ -158,6 +162,7 @@ impl Plan {
 #[derive(Clone, Debug)]
 enum Step {
     Set(Plan),
+    Twin(Plan),
     Resize(usize),
     Fill(u8),
     Deadline(Option<u64>),
@@ -193,6 +198,7 @@ fn deadline() -> impl Strategy<Value = Option<u64>> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => plan().prop_map(Step::Set),
+        1 => plan().prop_map(Step::Twin),
         3 => len().prop_map(Step::Resize),
         1 => any::<u8>().prop_map(Step::Fill),
         2 => deadline().prop_map(Step::Deadline),
@@ -234,8 +240,9 @@ fn a_long_run_of_random_steps_agrees_with_a_struct() {
             1 => Plan::Bytes(len, random.u8(..)),
             _ => Plan::Object,
         };
-        twin.step(match random.u8(..6) {
+        twin.step(match random.u8(..7) {
             0 | 1 => Step::Set(plan),
+            6 => Step::Twin(plan),
             2 => Step::Resize(len),
             3 => Step::Fill(random.u8(..)),
             4 => Step::Deadline(random.bool().then(|| random.u64(..) >> random.u32(..32))),

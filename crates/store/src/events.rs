@@ -207,7 +207,7 @@ impl View<'_> {
 
     /// Takes in what the opened shards have recorded, which came before what is recorded next.
     #[cold]
-    fn gather(&mut self) {
+    pub(crate) fn gather(&mut self) {
         let gathered = self.changes.len();
         let Self { guards, events, changes, origin, .. } = self;
         guards.each(|shard| {

@@ -82,22 +82,23 @@ impl Keyspace {
         let index = shard.index_of_id[mark.id()] as usize;
         let hasher = shard.hasher.clone();
         let mut later = None;
-        let removed = shard.remove_where(&self.counters, index, mark.hash(), |item| {
+        let is_due = |item: &Item| {
             if !mark.is_of(item, &hasher) {
                 return false;
             }
             later = item.deadline().filter(|&deadline| deadline > now_ms);
             later.is_none()
-        });
+        };
+        let wanted = self.counters.outbox.wanted();
+        let gone = |shard: &mut Shard, expired: &Item| {
+            shard.note(wanted, (class::EXPIRED, "expired"), (index, expired.key()));
+        };
+        let freed = shard.discard_where(&self.counters, index, mark.hash(), is_due, gone);
         if let Some(deadline) = later {
             shard.wheel.arm(deadline, mark);
         }
-        let Some(expired) = removed else { return false };
-        shard.stats.expired += 1;
-        let wanted = self.counters.outbox.wanted();
-        shard.note(wanted, (class::EXPIRED, "expired"), (index, expired.key()));
-        shard.bury(Some(expired));
-        true
+        shard.stats.expired += u64::from(freed);
+        freed
     }
 
     /// Frees due fields of the hash of a mark that has come, and arms another for those that

@@ -56,6 +56,9 @@ impl Slot<'_> {
     /// Frees up to `budget` fields that are due; returns how many. Their mark, if there was one,
     /// has come when `mark_came` says so.
     pub(crate) fn purge(&mut self, now_ms: u64, budget: usize, mark_came: bool) -> usize {
+        if field_due(self.item).is_some_and(|due| due <= now_ms) {
+            self.keep();
+        }
         let (before, due) = (footprint(self.item), field_due(self.item));
         let Some(Object::Hash(hash)) = self.item.object_mut() else { return 0 };
         if mark_came {
@@ -119,12 +122,10 @@ impl Shard {
             return purged;
         }
         self.stats.expired_fields += held.len() as u64;
-        let dead = self.remove_where(counters, database, hash, is_it);
-        if let Some(item) = &dead {
-            self.note(wanted, (class::HASH, "hexpired"), (database, item.key()));
-            self.note(wanted, (class::GENERIC, "del"), (database, item.key()));
-        }
-        self.bury(dead);
+        self.discard_where(counters, database, hash, is_it, |shard, item| {
+            shard.note(wanted, (class::HASH, "hexpired"), (database, item.key()));
+            shard.note(wanted, (class::GENERIC, "del"), (database, item.key()));
+        });
         1
     }
 
@@ -139,7 +140,7 @@ impl Shard {
         }
     }
 
-    fn mark_fields(
+    pub(crate) fn mark_fields(
         wheel: &mut Wheel<Mark>,
         next_stamp: &mut u8,
         (id, hash): (u32, u64),

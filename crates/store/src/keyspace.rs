@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::counters::{Counters, Totals};
-use crate::database::Compression;
+use crate::database::Database;
 use crate::eviction::Pools;
 use crate::hash::{Key, KeyHasher};
 use crate::interest::{Interest, Tracking, Watcher};
@@ -206,7 +206,8 @@ impl Keyspace {
     /// Removes every key of one database, or of all.
     pub(crate) fn flush_shard(&self, shard: &mut Shard, database: Option<usize>) -> Garbage {
         let mut garbage = Vec::new();
-        for (index, part) in shard.databases.iter_mut().enumerate() {
+        for index in 0..shard.databases.len() {
+            let part = &mut shard.databases[index];
             if database.is_some_and(|only| only != index) || part.table.is_empty() {
                 continue;
             }
@@ -216,14 +217,11 @@ impl Keyspace {
             shard.interest.database_changed(index, held);
             self.counters.release(index, part.table.len());
             shard.delta -= part.bytes;
-            part.bytes = 0;
-            part.compression = Compression::default();
             shard.volatile -= part.volatile;
-            part.volatile = 0;
-            part.deadlines = 0;
             shard.timed -= part.timed;
-            part.timed = 0;
-            garbage.push(std::mem::take(&mut part.table));
+            let empty = Database::new(part.id);
+            let flushed = std::mem::replace(part, empty);
+            garbage.extend(shard.keep_whole(flushed));
         }
         if shard.databases.iter().all(|part| part.table.is_empty()) {
             shard.delta -= shard.marks_footprint();

@@ -13,6 +13,7 @@
 
 mod access;
 mod census;
+mod checkpoint;
 mod compress;
 mod counters;
 mod database;
@@ -39,6 +40,7 @@ mod view;
 mod waiters;
 
 pub use access::Rules;
+pub use checkpoint::Kept;
 pub use compress::{Compressed, CompressedStr, Compressor, Damaged};
 pub use counters::Totals;
 pub use database::{Compression, DatabaseInfo};

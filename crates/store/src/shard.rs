@@ -15,6 +15,7 @@
 
 use pannier_collections::{NewPayload, Payload, Table, Wheel};
 
+use crate::checkpoint::Layer;
 use crate::counters::Counters;
 use crate::database::{Compression, Database};
 use crate::events::{Event, class};
@@ -116,6 +117,9 @@ pub(crate) struct Slot<'s> {
     pub(crate) field_wheel: &'s mut Wheel<Mark>,
     pub(crate) next_stamp: &'s mut u8,
     interest: &'s mut Interest,
+    pub(crate) kept: &'s mut Vec<Layer>,
+    /// The access clock before this look moved it.
+    pub(crate) access: u32,
     reaper: &'s Reaper,
     rng: &'s mut fastrand::Rng,
 }
@@ -165,6 +169,7 @@ impl<'s> Slot<'s> {
     pub(crate) fn replace(&mut self, payload: NewPayload<'_, Object>, form: u8) {
         let (before, due) = (footprint(self.item), field_due(self.item));
         self.part.compression.remove(self.item);
+        self.keep_overwritten();
         let object = self.item.set_payload(payload);
         if let Some(object) = object
             && object.is_heavy()
@@ -198,6 +203,7 @@ impl<'s> Slot<'s> {
     pub(crate) fn set_deadline(&mut self, deadline: Option<u64>) {
         let old = self.item.deadline();
         if old != deadline {
+            self.keep();
             self.move_deadline(old, deadline);
         }
     }
@@ -247,7 +253,9 @@ pub(crate) struct Shard {
     pub(crate) interest: Interest,
     /// What has happened under the present lock.
     pub(crate) events: Vec<Event>,
-    reaper: Reaper,
+    /// What entries were at the checkpoints that are active, the latest last.
+    pub(crate) kept: Vec<Layer>,
+    pub(crate) reaper: Reaper,
 }
 
 impl Shard {
@@ -271,6 +279,7 @@ impl Shard {
             hasher,
             interest,
             events: Vec::new(),
+            kept: Vec::new(),
             reaper,
         }
     }
@@ -297,6 +306,7 @@ impl Shard {
                 }
             }
         }
+        self.keep_order();
         self.databases.swap(a, b);
         let (id_a, id_b) = (self.databases[a].id, self.databases[b].id);
         self.index_of_id[id_a as usize] = a as u32;
@@ -359,8 +369,11 @@ impl Shard {
     ) -> Option<Slot<'_>> {
         let Database { id, table, volatile, deadlines, timed, bytes, compression } =
             self.databases.get_mut(database)?;
+        let item = table.find_mut(hash, eq)?;
         Some(Slot {
-            item: table.find_mut(hash, eq)?,
+            access: item.access(),
+            kept: &mut self.kept,
+            item,
             hash,
             database,
             id: *id,
@@ -382,9 +395,8 @@ impl Shard {
     fn expire_found(&mut self, counters: &Counters, database: usize, key: Key<'_>, look: Look) {
         if !look.rules.keep_expired {
             let before = self.interest.changes.len();
-            let item = self.remove(counters, database, key);
+            self.discard(counters, database, key);
             self.interest.disown(before);
-            self.bury(item);
             self.stats.expired += 1;
             let wanted = counters.outbox.wanted();
             self.note(wanted, (class::EXPIRED, "expired"), (database, key.bytes));
@@ -401,6 +413,7 @@ impl Shard {
         counted: bool,
     ) {
         self.touch_database(database);
+        self.keep_gap(database, hash, item.key());
         self.changed(database, item.key());
         if !counted {
             counters.add(database, 1);
@@ -420,17 +433,44 @@ impl Shard {
         self.sweep();
     }
 
-    /// Takes a key's item out, expired or not.
+    /// Takes a key's item out, expired or not, to be put elsewhere.
     pub(crate) fn remove(
         &mut self,
         counters: &Counters,
         database: usize,
         key: Key<'_>,
     ) -> Option<Item> {
-        self.remove_where(counters, database, key.hash, |item| item.key() == key.bytes)
+        let item = self.take_out(counters, database, key.hash, |item| item.key() == key.bytes)?;
+        self.changed(database, item.key());
+        Some(self.keep_moved(database, key.hash, item))
     }
 
-    pub(crate) fn remove_where(
+    /// Removes a key's item for good, expired or not; false if there was none.
+    pub(crate) fn discard(&mut self, counters: &Counters, database: usize, key: Key<'_>) -> bool {
+        let eq = |item: &Item| item.key() == key.bytes;
+        self.discard_where(counters, database, key.hash, eq, |_, _| {})
+    }
+
+    /// Removes an item for good, after `gone` was told of it; false if there was none.
+    pub(crate) fn discard_where(
+        &mut self,
+        counters: &Counters,
+        database: usize,
+        hash: u64,
+        eq: impl FnMut(&Item) -> bool,
+        gone: impl FnOnce(&mut Self, &Item),
+    ) -> bool {
+        let Some(item) = self.take_out(counters, database, hash, eq) else { return false };
+        self.changed(database, item.key());
+        gone(self, &item);
+        if let Some(item) = self.keep_removed(database, hash, item) {
+            self.bury(item);
+        }
+        true
+    }
+
+    /// Takes an item out and does nothing else about it.
+    pub(crate) fn take_out(
         &mut self,
         counters: &Counters,
         database: usize,
@@ -444,15 +484,12 @@ impl Shard {
         self.volatile -= usize::from(item.deadline().is_some());
         self.timed -= usize::from(field_due(&item).is_some());
         counters.release(database, 1);
-        self.changed(database, item.key());
         Some(item)
     }
 
     /// Frees an item that was taken out, elsewhere if that takes long.
-    pub(crate) fn bury(&self, item: Option<Item>) {
-        if let Some(item) = item
-            && matches!(item.payload(), Payload::Object(object) if object.is_heavy())
-        {
+    pub(crate) fn bury(&self, item: Item) {
+        if matches!(item.payload(), Payload::Object(object) if object.is_heavy()) {
             (self.reaper)(Garbage::new(item));
         }
     }
@@ -464,7 +501,7 @@ impl Shard {
         self.delta += self.wheel.footprint() as isize - marks;
     }
 
-    fn mark(
+    pub(crate) fn mark(
         wheel: &mut Wheel<Mark>,
         next_stamp: &mut u8,
         (id, hash): (u32, u64),

@@ -188,6 +188,20 @@ pub(crate) fn footprint(item: &Item) -> usize {
     }
 }
 
+/// A copy of an entry that may take its place in a table: the marks in the wheels speak of it as
+/// they did of the entry.
+pub(crate) fn twin(item: &Item) -> Item {
+    let mut twin = item.twin(match item.payload() {
+        Payload::Int(n) => NewPayload::Int(n),
+        Payload::Bytes(bytes) => NewPayload::Bytes(bytes),
+        Payload::Object(object) => NewPayload::Object(object.clone()),
+    });
+    if let Some(Object::Hash(hash)) = twin.object_mut() {
+        hash.set_mark(large_hash(item).and_then(LargeHash::mark));
+    }
+    twin
+}
+
 /// The large hash that an entry holds, if it does.
 #[inline]
 pub(crate) fn large_hash(item: &Item) -> Option<&LargeHash> {

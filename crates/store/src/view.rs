@@ -18,6 +18,7 @@
 //! into `dirty`, from which the caller's `settle` works. Events are recorded (`events`), and handed
 //! over with the locks.
 
+mod checkpoint;
 mod nested;
 mod whole;
 
@@ -374,6 +375,7 @@ impl<'k> View<'k> {
         if types::kind(slot.item) != T::KIND {
             return Err(WrongType);
         }
+        slot.keep();
         let (before, due) = (value::footprint(slot.item), value::field_due(slot.item));
         let (item, changes_mut) = (&mut *slot.item, &mut changes);
         let opened = Opened { item, limits, hasher, changes: changes_mut, now_ms };
@@ -386,8 +388,7 @@ impl<'k> View<'k> {
             slot.wake();
         }
         if changes.discarded || types::is_empty(slot.item) {
-            let empty = shard.remove(&keyspace.counters, database, key);
-            shard.bury(empty);
+            shard.discard(&keyspace.counters, database, key);
             self.emptied = true;
         }
         self.dirty += changes.count;
@@ -489,8 +490,7 @@ impl<'k> View<'k> {
         let counters = &self.keyspace.counters;
         if self.rules.keep_expired {
             // What has expired may still be there, unseen.
-            let unseen = self.shard(key).remove(counters, database, key);
-            self.shard(key).bury(unseen);
+            self.shard(key).discard(counters, database, key);
         }
         self.shard(key).insert(counters, database, key.hash, item, counted);
         self.note(class::NEW, "new", database, key);
@@ -501,8 +501,11 @@ impl<'k> View<'k> {
 
     /// Removes a live key; false if there was none.
     pub fn remove(&mut self, database: usize, key: Key<'_>) -> bool {
-        let Some(Taken(item)) = self.take(database, key) else { return false };
-        self.shard(key).bury(Some(item));
+        if self.find(database, key, false).is_none() {
+            return false;
+        }
+        let counters = &self.keyspace.counters;
+        self.shard(key).discard(counters, database, key);
         self.dirty += 1;
         true
     }
@@ -545,13 +548,11 @@ impl<'k> View<'k> {
         let Taken(mut item) = taken;
         self.dirty += elements as u64;
         let counters = &self.keyspace.counters;
-        let replaced = self.shard(key).remove(counters, database, key);
         let wanted = self.wanted;
-        if replaced.is_some() {
+        if self.shard(key).discard(counters, database, key) {
             // A key that is overwritten is not new.
             self.wanted &= !class::NEW;
         }
-        self.shard(key).bury(replaced);
         if item.key() != key.bytes {
             item = item.rekeyed(key.bytes);
         }
@@ -562,8 +563,7 @@ impl<'k> View<'k> {
     /// The same for a key that counts as a new one, whatever was there: it was removed first.
     pub fn put_anew(&mut self, database: usize, key: Key<'_>, taken: Taken) {
         let counters = &self.keyspace.counters;
-        let replaced = self.shard(key).remove(counters, database, key);
-        self.shard(key).bury(replaced);
+        self.shard(key).discard(counters, database, key);
         self.put(database, key, taken);
     }
 

@@ -25,6 +25,7 @@ pub(crate) use self::pool::Pools;
 use self::pool::{Candidate, Pool};
 use crate::events::class;
 use crate::keyspace::Keyspace;
+use crate::shard::Shard;
 use crate::value::Item;
 use crate::{Now, Rules};
 
@@ -165,19 +166,18 @@ impl Keyspace {
         if scope != Scope::Keyspace && scope != Scope::Database(index) {
             return false;
         }
-        let removed = shard.remove_where(&self.counters, index, victim.hash, |item| {
+        let is_it = |item: &Item| {
             self.hasher.hash(item.key()) == victim.hash
                 && (!room.policy.volatile() || item.deadline().is_some())
                 && (room.policy.random()
                     || room.policy.score(item, now, room.rules) >= victim.score)
-        });
-        let evicted = removed.is_some();
-        shard.stats.evicted += u64::from(evicted);
-        if let Some(item) = &removed {
-            let wanted = self.counters.outbox.wanted();
+        };
+        let wanted = self.counters.outbox.wanted();
+        let gone = |shard: &mut Shard, item: &Item| {
             shard.note(wanted, (class::EVICTED, "evicted"), (index, item.key()));
-        }
-        shard.bury(removed);
+        };
+        let evicted = shard.discard_where(&self.counters, index, victim.hash, is_it, gone);
+        shard.stats.evicted += u64::from(evicted);
         self.publish(&mut shard);
         evicted
     }

@@ -13,16 +13,16 @@ use crate::{
 };
 
 /// A random walk over everything that changes a keyspace.
-struct Walk {
-    rng: fastrand::Rng,
-    now_ms: u64,
+pub(super) struct Walk {
+    pub(super) rng: fastrand::Rng,
+    pub(super) now_ms: u64,
     /// Large values that somebody still reads.
     held: Vec<Bytes>,
     compressor: Compressor,
 }
 
 impl Walk {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let rng = fastrand::Rng::with_seed(seed);
         Self { rng, now_ms: START_MS, held: Vec::new(), compressor: Compressor::default() }
     }
@@ -46,7 +46,7 @@ impl Walk {
         }
     }
 
-    fn step(&mut self, keyspace: &Keyspace) {
+    pub(super) fn step(&mut self, keyspace: &Keyspace) {
         match self.rng.u32(..100) {
             0 => self.everything(keyspace),
             1..4 => self.pass(keyspace),

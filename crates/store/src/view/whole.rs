@@ -31,8 +31,7 @@ impl View<'_> {
                     if value::is_live(item, now_ms) {
                         return Some(bytes);
                     }
-                    let expired = shard.remove(&keyspace.counters, database, keyspace.key(&bytes));
-                    shard.bury(expired);
+                    shard.discard(&keyspace.counters, database, keyspace.key(&bytes));
                     shard.stats.expired += 1;
                     let wanted = keyspace.counters.outbox.wanted();
                     shard.note(wanted, (class::EXPIRED, "expired"), (database, &bytes));
@@ -87,12 +86,17 @@ impl View<'_> {
     pub fn swap_databases(&mut self, a: usize, b: usize) {
         assert_eq!(self.guards.len(), self.keyspace.shards.len(), "SWAPDB opens every shard");
         if a != b {
-            for index in 0..self.guards.len() {
-                let shard = self.guards.at_mut(index);
-                shard.swap_databases(&self.keyspace.counters, (a, b), self.now);
-            }
-            self.keyspace.swap_counters(a, b);
+            self.exchange(a, b);
         }
         self.dirty += 1;
+    }
+
+    /// Lets two databases change places.
+    pub(super) fn exchange(&mut self, a: usize, b: usize) {
+        for index in 0..self.guards.len() {
+            let shard = self.guards.at_mut(index);
+            shard.swap_databases(&self.keyspace.counters, (a, b), self.now);
+        }
+        self.keyspace.swap_counters(a, b);
     }
 }
