@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use pannier_store::{Compressor, Keyspace, Now, Room, Rules, Turn};
 use parking_lot::Mutex;
 
+use crate::checkpoint::Checkpoints;
 use crate::clients::{Client, Clients, ConnectionInfo};
 use crate::command::Table;
 use crate::config::Config;
@@ -57,6 +58,7 @@ pub struct Engine {
     pub(crate) monitors: Monitors,
     pub(crate) tracking: Tracking,
     pub(crate) scripts: Scripts,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Now,
     /// 40 hexadecimal digits, new for every start.
@@ -112,6 +114,7 @@ impl Engine {
             monitors: Monitors::default(),
             tracking: Tracking::default(),
             scripts: Scripts::default(),
+            checkpoints: Checkpoints::default(),
             host,
             started: now,
             run_id: Mutex::new(run_id),
@@ -255,7 +258,7 @@ impl Engine {
     }
 
     /// Serves those who wait for keys that housekeeping has removed.
-    fn serve_waiters(&self, now: Now) {
+    pub(crate) fn serve_waiters(&self, now: Now) {
         if self.keyspace.ready_shards() != 0 {
             let lane = self.house.lock();
             crate::exec::serve(self, &lane, None, now);
@@ -317,6 +320,18 @@ impl Engine {
             let limit = config.db_maxentries.iter().rev().find(|(index, _)| *index == database);
             self.keyspace.set_database_entries_max(database, limit.map_or(0, |(_, n)| *n));
         }
+        Ok(())
+    }
+
+    /// Puts a configuration into force: the host is asked to follow, the keyspace is told its
+    /// limits, and then the snapshot is swapped in. The caller holds `configuring`.
+    ///
+    /// # Errors
+    /// The host cannot follow (a port is taken), or a limit is wrong; nothing has changed then.
+    pub(crate) fn reconfigure(&self, old: &Config, new: &Arc<Config>) -> Result<(), String> {
+        self.host.configure(old, new)?;
+        self.apply_limits(new)?;
+        self.config.store(Arc::clone(new));
         Ok(())
     }
 

@@ -44,10 +44,12 @@ pub(crate) struct Functions {
     pub(crate) functions: AtomicUsize,
 }
 
-/// The Lua state with its libraries.
+/// The Lua state with its libraries. A clone is cheap; the shelf is copied by the first change that
+/// comes while a checkpoint holds it, too.
+#[derive(Clone)]
 pub(crate) struct Held {
-    pub(crate) machine: Machine,
-    pub(crate) shelf: Shelf,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 /// A library.
@@ -84,7 +86,7 @@ impl Functions {
             let machine = Machine::functions(&VERSIONS, memory_max(engine));
             let machine = machine.map_err(|failure| Error::script(&failure))?;
             self.lua_bytes.store(machine.used_memory(), Relaxed);
-            *held = Some(Held { machine, shelf: Shelf::default() });
+            *held = Some(Held { machine: Arc::new(machine), shelf: Arc::default() });
         }
         MutexGuard::try_map(held, Option::as_mut).map_err(|_| Error::new("ERR no Lua state"))
     }
@@ -99,6 +101,31 @@ impl Functions {
             number.store(0, Relaxed);
         }
         Ok(held)
+    }
+
+    /// The libraries as they are, to be put back later.
+    ///
+    /// # Errors
+    /// The server is busy.
+    pub(crate) fn keep(&self, engine: &Engine) -> Result<Option<Held>, Error> {
+        engine.scripts.run.wait(&self.held).map(|held| held.clone())
+    }
+
+    /// Puts kept libraries back. A Lua state that is younger stays, with no library in it.
+    ///
+    /// # Errors
+    /// The server is busy.
+    pub(crate) fn put_back(&self, engine: &Engine, kept: Option<&Held>) -> Result<(), Error> {
+        let mut held = engine.scripts.run.wait(&self.held)?;
+        match (&mut *held, kept) {
+            (held, Some(kept)) => *held = Some(kept.clone()),
+            (Some(younger), None) => younger.shelf = Arc::default(),
+            (None, None) => {}
+        }
+        if let Some(held) = &*held {
+            self.publish(held);
+        }
+        Ok(())
     }
 
     /// Takes down what INFO and FUNCTION STATS say.

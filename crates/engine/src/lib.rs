@@ -13,6 +13,7 @@
 //! transcripts under `tests/transcripts`.
 
 mod args;
+mod checkpoint;
 mod clients;
 pub mod command;
 pub mod config;
@@ -39,13 +40,14 @@ mod tracking;
 mod transaction;
 mod waiting;
 
+pub use checkpoint::{Checkpoint, CheckpointId, Extent};
 pub use clients::{Client, ConnectionInfo, Transport};
 pub use engine::{Engine, Options};
 pub use error::Error;
 pub use exec::{Next, Ran, call, run};
 pub use host::{Facts, Host, Listener, ShutdownRequest};
 pub use mailbox::{Letter, Mailbox};
-pub use pannier_store::{Now, Policy};
+pub use pannier_store::{Kept, Now, Policy};
 pub use session::Session;
 pub use stats::Lane;
 pub use waiting::Ending;

@@ -16,6 +16,7 @@
 //! Neighbours: `functions` holds the other state, `exec::script` runs, `command::script` and
 //! `command::function` are the commands.
 
+use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed,
 };
@@ -39,10 +40,12 @@ const MEMORY_MAX: usize = 1 << 30;
 /// How long a lock is waited for before a look whether the server is busy.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// The Lua state of EVAL.
+/// The Lua state of EVAL. A clone is cheap; the cache is copied by the first change that comes
+/// while a checkpoint holds it, too.
+#[derive(Clone)]
 pub(crate) struct Evaluator {
-    pub(crate) machine: Machine,
-    pub(crate) cache: Cache,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) cache: Arc<Cache>,
 }
 
 /// See the module's header.
@@ -105,8 +108,8 @@ impl Scripts {
         let held = self.run.wait(&self.evaluator);
         let mut held = held.map_err(|error| Failure::new(error.message()))?;
         if held.is_none() {
-            let machine = Machine::scripts(&VERSIONS, memory_max(engine))?;
-            *held = Some(Evaluator { machine, cache: Cache::default() });
+            let machine = Arc::new(Machine::scripts(&VERSIONS, memory_max(engine))?);
+            *held = Some(Evaluator { machine, cache: Arc::default() });
         }
         MutexGuard::try_map(held, Option::as_mut).map_err(|_| Failure::new("ERR no Lua state"))
     }
@@ -121,6 +124,31 @@ impl Scripts {
             number.store(0, Relaxed);
         }
         Ok(evaluator)
+    }
+
+    /// The scripts of EVAL as they are, to be put back later.
+    ///
+    /// # Errors
+    /// The server is busy.
+    pub(crate) fn keep(&self) -> Result<Option<Evaluator>, Error> {
+        self.run.wait(&self.evaluator).map(|held| held.clone())
+    }
+
+    /// Puts kept scripts back. A Lua state that is younger stays, with no script in it.
+    ///
+    /// # Errors
+    /// The server is busy.
+    pub(crate) fn put_back(&self, kept: Option<&Evaluator>) -> Result<(), Error> {
+        let mut held = self.run.wait(&self.evaluator)?;
+        match (&mut *held, kept) {
+            (held, Some(kept)) => *held = Some(kept.clone()),
+            (Some(younger), None) => younger.cache = Arc::default(),
+            (None, None) => {}
+        }
+        if let Some(Evaluator { machine, cache }) = &*held {
+            self.publish(machine, cache, 0);
+        }
+        Ok(())
     }
 
     /// Takes down what INFO says of the scripts of EVAL.

@@ -41,6 +41,7 @@ pub enum Origin {
 }
 
 /// A compiled script.
+#[derive(Clone)]
 pub struct Cached {
     /// Its function.
     pub script: Script,
@@ -53,8 +54,8 @@ pub struct Cached {
     used: u64,
 }
 
-/// See the module's header.
-#[derive(Default)]
+/// See the module's header. A clone holds the same compiled scripts, in the same Lua state.
+#[derive(Clone, Default)]
 pub struct Cache {
     scripts: HashMap<Name, Cached>,
     queue: VecDeque<(u64, Name)>,

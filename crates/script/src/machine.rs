@@ -32,7 +32,8 @@ const FUNCTION_CHUNK: &str = "@user_function";
 /// More arguments than this are handed over as tables, because Lua's stack is limited.
 const PASSED_MAX: usize = 64;
 
-/// A compiled script.
+/// A compiled script, in the Lua state that compiled it.
+#[derive(Clone)]
 pub struct Script(Function);
 
 /// See the module's header.

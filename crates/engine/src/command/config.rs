@@ -1,9 +1,8 @@
 //! CONFIG: reading and changing the parameters of a running server.
 //!
 //! The module `config` knows the parameters; here is only what makes a change take effect: under
-//! one lock a new snapshot is made from the present one, the host is asked to follow, the
-//! keyspace is told its limits, and then the snapshot is swapped in. If the host cannot follow
-//! (a port that is taken), nothing has changed. Transcripts: `tests/transcripts/server`.
+//! one lock a new snapshot is made from the present one and put into force
+//! (`Engine::reconfigure`). Transcripts: `tests/transcripts/server`.
 
 use std::sync::Arc;
 
@@ -114,15 +113,14 @@ fn config_set(cx: &mut Context<'_>) -> Result<Done, Error> {
     let old = engine.config();
     let mut new = Config::clone(&old);
     new.set_live(&pairs, cx.session.local).map_err(Error::text)?;
+    let new = Arc::new(new);
     let refused = |reason: String| {
         let name = culprit(&pairs, &old, &new);
         Error::text(format!(
             "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
         ))
     };
-    engine.host.configure(&old, &new).map_err(refused)?;
-    engine.apply_limits(&new).map_err(refused)?;
-    engine.config.store(Arc::new(new));
+    engine.reconfigure(&old, &new).map_err(refused)?;
     cx.reply.ok();
     Ok(Done::Trim)
 }

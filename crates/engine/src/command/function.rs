@@ -9,6 +9,7 @@
 //! the commands of EVAL, `exec::script` runs. Transcripts: `tests/transcripts/scripting`; exchange
 //! with real servers: `tests/tests/dump.rs`.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_persist::{dump_libraries, restore_libraries};
@@ -274,7 +275,7 @@ fn function_load(cx: &mut Context<'_>) -> Result<Done, Error> {
     };
     let library = held.compile(engine, text, taken)?;
     let name = library.name.clone();
-    held.shelf.put(library)?;
+    Arc::make_mut(&mut held.shelf).put(library)?;
     functions.publish(&held);
     cx.reply.bulk(&name);
     Ok(Done::Replied)
@@ -289,7 +290,7 @@ fn exists(name: &[u8], quote: &str) -> Error {
 fn function_delete(cx: &mut Context<'_>) -> Result<Done, Error> {
     let functions = &cx.engine.scripts.functions;
     let mut held = functions.hold(cx.engine)?;
-    if !held.shelf.remove(cx.arg(2)) {
+    if !Arc::make_mut(&mut held.shelf).remove(cx.arg(2)) {
         return Err(Error::new("ERR Library not found"));
     }
     functions.publish(&held);
@@ -363,9 +364,9 @@ fn function_restore(cx: &mut Context<'_>) -> Result<Done, Error> {
         given.put(library)?;
     }
     if policy == Policy::Flush {
-        held.shelf = given;
+        held.shelf = Arc::new(given);
     } else {
-        held.shelf = joined(&held.shelf, given, policy)?;
+        held.shelf = Arc::new(joined(&held.shelf, given, policy)?);
     }
     functions.publish(&held);
     cx.ok()

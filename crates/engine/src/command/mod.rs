@@ -55,6 +55,7 @@ mod monitor;
 mod mset;
 mod object;
 mod pannier;
+mod pannier_checkpoint;
 mod pubsub;
 mod scan;
 mod script;

@@ -10,6 +10,9 @@
 //! neither `HELP` nor harmless is `flags::ADMIN`.
 //! Transcripts: `tests/transcripts/server/pannier-*`, and `limits/test-mode-no` for its absence.
 
+use super::pannier_checkpoint::{
+    PANNIER_CHECKPOINT, PANNIER_CHECKPOINTS, PANNIER_RELEASE, PANNIER_ROLLBACK,
+};
 use super::row::{Command, Context, Done, Group, flags};
 use crate::error::Error;
 
@@ -25,7 +28,13 @@ const PANNIER: Command = Command {
     summary: "Tools for tests.",
     complexity: "depends on the sub-command",
     test_only: true,
-    subcommands: &[PANNIER_HELP],
+    subcommands: &[
+        PANNIER_CHECKPOINT,
+        PANNIER_CHECKPOINTS,
+        PANNIER_HELP,
+        PANNIER_RELEASE,
+        PANNIER_ROLLBACK,
+    ],
     ..Command::DEFAULT
 };
 
@@ -43,5 +52,15 @@ const PANNIER_HELP: Command = Command {
 };
 
 fn pannier_help(cx: &mut Context<'_>) -> Result<Done, Error> {
-    cx.help(&[])
+    cx.help(&[
+        "CHECKPOINT [<name>]",
+        "    Remember all data, scripts, functions and parameters as they are; reply an id.",
+        "CHECKPOINTS",
+        "    The checkpoints that are active, the latest last, and what they keep.",
+        "RELEASE [<id> | <name>]",
+        "    Give up a checkpoint, by default the latest. The data stay as they are.",
+        "ROLLBACK [<id> | <name>] [CONFIG]",
+        "    Bring data, scripts and functions back to a checkpoint, by default the latest; with",
+        "    CONFIG the parameters, too. The checkpoint stays, later ones are given up.",
+    ])
 }

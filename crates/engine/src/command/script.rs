@@ -9,6 +9,7 @@
 //! Neighbours: `exec::script` executes the commands that a script calls, `scripts` holds the Lua
 //! state and says who is busy. Transcripts: `tests/transcripts/scripting`.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_resp::Reply;
@@ -262,6 +263,7 @@ fn evaluate(cx: &mut Context<'_>, named: Named, read_only: bool) -> Result<Done,
     let engine = cx.engine;
     let mut held = engine.scripts.evaluator(engine).map_err(|failure| Error::script(&failure))?;
     let Evaluator { machine, cache } = &mut *held;
+    let cache = Arc::make_mut(cache);
     let text = cx.arg(1);
     let hash: Name;
     let name = match named {
@@ -352,6 +354,7 @@ fn script_load(cx: &mut Context<'_>) -> Result<Done, Error> {
     let (engine, text) = (cx.engine, cx.arg(2));
     let mut held = engine.scripts.evaluator(engine).map_err(|failure| Error::script(&failure))?;
     let Evaluator { machine, cache } = &mut *held;
+    let cache = Arc::make_mut(cache);
     let name = sha1_hex(text);
     if cache.look(&name).is_some() {
         cache.keep(&name);

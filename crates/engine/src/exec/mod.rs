@@ -19,7 +19,7 @@ mod serve;
 mod settle;
 
 pub(crate) use compress::Ahead;
-pub(crate) use open::make_room;
+pub(crate) use open::{make_room, trim};
 pub(crate) use serve::serve;
 pub(crate) use settle::{Executed, settle};
 

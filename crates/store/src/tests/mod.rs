@@ -2,9 +2,9 @@
 //!
 //! What they share is here: a keyspace on a clock that the test moves, and the recount, which
 //! works every sum out anew from the entries themselves. One file per promise: the sums
-//! (`accounting`), checkpoints (`checkpoint`), compressed values (`compression`), expiry (`expiry`),
-//! victims (`eviction`), the limits in entries (`limits`), walks (`scan`), those who wait
-//! (`waiters`), and one for each type.
+//! (`accounting`), checkpoints (`checkpoint`), compressed values (`compression`), expiry
+//! (`expiry`), victims (`eviction`), the limits in entries (`limits`), walks (`scan`), those who
+//! wait (`waiters`), and one for each type.
 
 mod accounting;
 mod checkpoint;
