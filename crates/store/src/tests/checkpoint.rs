@@ -330,7 +330,8 @@ fn a_rollback_is_a_change_for_those_who_watch_and_wait() {
     let waiter = {
         let keys = [keyspace.key(b"gone")];
         let mut view = keyspace.open(Open::Keys(&keys), at(START_MS), Rules::default());
-        let want = Want { database: 0, kind: Kind::String, without_key: false, keys: &keys };
+        let want =
+            Want { database: 0, kind: Kind::String, without_key: false, kin: 0, keys: &keys };
         view.park(want, Box::new(()))
     };
     let dirty = all(&keyspace, START_MS, |view| {
@@ -341,7 +342,7 @@ fn a_rollback_is_a_change_for_those_who_watch_and_wait() {
     assert_eq!(dirty, 3);
     let ready = all(&keyspace, START_MS, |view| {
         let (database, key) = view.next_ready()?;
-        view.next_waiter(database, &key, 0).map(|next: Arc<Waiter>| next.number())
+        view.next_waiter(database, &key, (0, &[])).map(|next: Arc<Waiter>| next.number())
     });
     assert_eq!(ready, Some(waiter.number()));
     // A database that comes back as a whole: what was there or is there has changed.

@@ -33,7 +33,7 @@ impl View<'_> {
         let (counters, mut restored) = (&self.keyspace.counters, Restored::default());
         self.guards.each(|shard| shard.restore(counters, &mut restored));
         if restored.whole {
-            self.note_flush(Some(0));
+            self.note_flush();
         }
         self.gather();
         self.origin = origin;
