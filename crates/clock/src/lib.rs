@@ -7,13 +7,17 @@
 //! backwards and measures durations. Both come from one reading, so that they belong together.
 //!
 //! Rules: no other crate calls `Instant::now`, `SystemTime::now` or `thread::sleep` (clippy
-//! forbids it); a virtual clock stands still between its owner's calls, and its monotonic
+//! forbids it); a frozen clock stands still between its owner's calls, and the monotonic
 //! face stands still when the wall clock is set back. Only `server` and `pannier` use this crate;
 //! what waits for a virtual deadline registers with `VirtualClock::on_change`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+mod hand;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hand::Time;
+pub use hand::VirtualClock;
 
 /// One reading of the clock, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +70,30 @@ impl Clock {
 
     /// A clock that stands at `unix_ms` until its owner moves it.
     pub fn virtual_at(unix_ms: u64) -> (Self, VirtualClock) {
-        let time = Arc::new(Time::default());
-        time.unix_us.store(unix_ms.saturating_mul(1_000), Ordering::Relaxed);
-        (Self(Source::Virtual(Arc::clone(&time))), VirtualClock(time))
+        VirtualClock::pair(Time::standing(unix_ms.saturating_mul(1_000)))
+    }
+
+    /// A clock that goes with the system's until its owner freezes or moves it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pannier_clock::Clock;
+    ///
+    /// let (clock, hand) = Clock::adjustable();
+    /// let before = clock.now().unix_ms();
+    /// hand.advance(Duration::from_secs(60));
+    /// assert!(clock.now().unix_ms() >= before + 60_000 && !clock.is_frozen());
+    /// hand.freeze();
+    /// assert_eq!(clock.now(), clock.now());
+    /// ```
+    pub fn adjustable() -> (Self, VirtualClock) {
+        VirtualClock::pair(Time::going())
     }
 
     /// Both faces at once.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     pub fn now(&self) -> Now {
         match &self.0 {
-            Source::System(_) => Now {
-                unix_us: micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
-                mono_us: self.mono_us(),
-            },
+            Source::System(start) => system_now(*start),
             Source::Virtual(time) => time.now(),
         }
     }
@@ -105,98 +120,60 @@ impl Clock {
         }
     }
 
-    /// Whether this is a virtual clock. A real timer knows nothing of its time, so whoever waits
-    /// for a deadline must ask.
+    /// Whether somebody else moves this clock: what waits for a deadline must hear of that
+    /// ([`Clock::on_change`]), whatever timers it has.
     pub fn is_virtual(&self) -> bool {
         matches!(self.0, Source::Virtual(_))
+    }
+
+    /// Whether it stands still at present: no timer can then know when a deadline has come.
+    pub fn is_frozen(&self) -> bool {
+        matches!(&self.0, Source::Virtual(time) if time.is_frozen())
+    }
+
+    /// The hand that moves this clock; none moves the system's.
+    pub fn hand(&self) -> Option<VirtualClock> {
+        match &self.0 {
+            Source::System(_) => None,
+            Source::Virtual(time) => Some(VirtualClock::of(time)),
+        }
+    }
+
+    /// Says where a clock that is moved on must stop on its way, so that deadlines come in their
+    /// order (see [`VirtualClock::on_stops`]); does nothing for the system's.
+    pub fn on_stops(&self, next_ms: impl Fn() -> u64 + Send + Sync + 'static) {
+        if let Some(hand) = self.hand() {
+            hand.on_stops(next_ms);
+        }
     }
 
     /// Calls `wake` after every later change of a virtual clock; does nothing for the system's,
     /// whose time passes by itself.
     pub fn on_change(&self, wake: impl Fn() + Send + Sync + 'static) {
-        if let Source::Virtual(time) = &self.0 {
-            VirtualClock(Arc::clone(time)).on_change(wake);
+        if let Some(hand) = self.hand() {
+            hand.on_change(wake);
         }
     }
 
-    /// Stops the calling thread. Under a virtual clock the clock moves instead: whoever sleeps
+    /// Stops the calling thread. Where the clock stands still it is moved instead: whoever sleeps
     /// wakes up later, and nobody waits.
     #[expect(clippy::disallowed_methods, reason = "the one place that may sleep")]
     pub fn sleep(&self, duration: Duration) {
         match &self.0 {
-            Source::System(_) => std::thread::sleep(duration),
-            Source::Virtual(time) => time.advance(duration),
+            Source::Virtual(time) if time.is_frozen() => {
+                VirtualClock::of(time).advance(duration);
+            }
+            _ => std::thread::sleep(duration),
         }
     }
 }
 
-/// The hand that moves a virtual clock.
-#[derive(Debug, Clone)]
-pub struct VirtualClock(Arc<Time>);
-
-impl VirtualClock {
-    /// Moves both faces on.
-    pub fn advance(&self, duration: Duration) {
-        self.0.advance(duration);
-    }
-
-    /// Sets the wall clock. The monotonic face moves by as much, or not at all when that is
-    /// backwards.
-    pub fn set(&self, unix_ms: u64) {
-        self.0.change(|_| unix_ms.saturating_mul(1_000));
-    }
-
-    /// Calls `wake` after every later change, so that what waits for a deadline can look again.
-    /// It runs on the thread that moved the clock, and may read and move the clock itself.
-    pub fn on_change(&self, wake: impl Fn() + Send + Sync + 'static) {
-        self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(wake));
-    }
-
-    /// A clock that reads this time.
-    pub fn clock(&self) -> Clock {
-        Clock(Source::Virtual(Arc::clone(&self.0)))
-    }
-}
-
-type Wake = Arc<dyn Fn() + Send + Sync>;
-
-#[derive(Default)]
-struct Time {
-    unix_us: AtomicU64,
-    mono_us: AtomicU64,
-    /// Held while the two faces change, so that changes do not mix.
-    wakers: Mutex<Vec<Wake>>,
-}
-
-impl Time {
-    fn now(&self) -> Now {
-        Now {
-            unix_us: self.unix_us.load(Ordering::Acquire),
-            mono_us: self.mono_us.load(Ordering::Acquire),
-        }
-    }
-
-    fn advance(&self, duration: Duration) {
-        self.change(|unix_us| unix_us.saturating_add(micros(duration)));
-    }
-
-    fn change(&self, to: impl FnOnce(u64) -> u64) {
-        let wakers = {
-            let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = self.now();
-            let after = to(now.unix_us);
-            let passed = after.saturating_sub(now.unix_us);
-            self.mono_us.store(now.mono_us.saturating_add(passed), Ordering::Release);
-            self.unix_us.store(after, Ordering::Release);
-            wakers.clone()
-        };
-        wakers.iter().for_each(|wake| wake());
-    }
-}
-
-impl std::fmt::Debug for Time {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.now().fmt(f)
+/// The system's time, counting monotonic time from `start`.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+fn system_now(start: Instant) -> Now {
+    Now {
+        unix_us: micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+        mono_us: micros(Instant::now().duration_since(start)),
     }
 }
 
@@ -206,8 +183,6 @@ fn micros(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use super::*;
 
     #[test]
@@ -230,29 +205,5 @@ mod tests {
         clock.sleep(Duration::from_secs(1));
         assert_eq!(other.now(), Now { unix_us: 2_000_007, mono_us: 1_000_007 });
         assert_eq!(hand.clock().mono_us(), other.mono_us());
-    }
-
-    #[test]
-    fn setting_the_wall_clock_back_does_not_turn_monotonic_time_back() {
-        let (clock, hand) = Clock::virtual_at(5_000);
-        hand.set(7_000);
-        assert_eq!(clock.now(), Now { unix_us: 7_000_000, mono_us: 2_000_000 });
-        hand.set(1_000);
-        assert_eq!(clock.now(), Now { unix_us: 1_000_000, mono_us: 2_000_000 });
-        hand.set(u64::MAX);
-        assert_eq!(clock.now().unix_us, u64::MAX);
-    }
-
-    #[test]
-    fn every_change_wakes_those_who_wait_and_they_may_read_the_new_time() {
-        let (clock, hand) = Clock::virtual_at(0);
-        let seen = Arc::new(AtomicUsize::new(0));
-        let (counter, reader) = (Arc::clone(&seen), clock.clone());
-        hand.on_change(move || {
-            counter.fetch_add(reader.now().unix_ms() as usize, Ordering::Relaxed);
-        });
-        hand.advance(Duration::from_millis(10));
-        hand.set(5);
-        assert_eq!(seen.load(Ordering::Relaxed), 15);
     }
 }

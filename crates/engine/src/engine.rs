@@ -265,12 +265,25 @@ impl Engine {
         }
     }
 
+    /// The clock was moved by hand: what is due happens before this returns, and whoever waits for
+    /// a deadline looks again.
+    pub fn time_moved(&self, now: Now) {
+        while self.expire(now, MOVED_STEP).more {}
+        self.tick(now);
+        self.post_to_all(&Letter::Resume);
+    }
+
     /// Whether a script runs for longer than others wait for it.
     pub fn is_busy(&self) -> bool {
         self.scripts.run.is_busy()
     }
 
-    /// Ends the script that runs, and every later one: the server shuts down.
+    /// Ends the script that runs, if any, whatever it has written: its server shuts down.
+    pub fn end_script(&self) {
+        self.scripts.run.end_one();
+    }
+
+    /// Ends the script that runs, and every later one: the engine shuts down.
     pub fn end_scripts(&self) {
         self.scripts.run.end_all();
     }
@@ -348,6 +361,9 @@ impl Engine {
         used
     }
 }
+
+/// Marks that one step of expiry looks at when the clock was moved.
+const MOVED_STEP: usize = 256;
 
 /// 40 random hexadecimal digits.
 fn random_id(rng: &mut fastrand::Rng) -> String {

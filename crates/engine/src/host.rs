@@ -51,6 +51,15 @@ pub trait Host: Send + Sync {
     /// Frees something large elsewhere, so that the caller does not wait for it.
     fn discard(&self, garbage: Box<dyn Any + Send>);
 
+    /// Moves the clock, where it can be moved, and says how it stands then. What is due at a later
+    /// time has happened when this returns, so no shard may be locked by the caller.
+    ///
+    /// # Errors
+    /// The text of the error reply.
+    fn move_clock(&self, _change: ClockChange) -> Result<ClockState, String> {
+        Err("ERR the clock of this server cannot be moved".into())
+    }
+
     /// Stops this thread for a while (DEBUG SLEEP).
     fn sleep_us(&self, us: u64);
 
@@ -59,6 +68,30 @@ pub trait Host: Send + Sync {
 
     /// Writes a line into the log (DEBUG LOG).
     fn log(&self, line: &str);
+}
+
+/// What is to be done to a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockChange {
+    /// Nothing: say how it stands.
+    Look,
+    /// It stands still from now on.
+    Freeze,
+    /// It goes on from where it is.
+    Resume,
+    /// The wall clock is set (Unix milliseconds).
+    Set(u64),
+    /// So many milliseconds pass.
+    Advance(u64),
+}
+
+/// How a clock stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockState {
+    /// Unix milliseconds.
+    pub unix_ms: u64,
+    /// It stands still.
+    pub frozen: bool,
 }
 
 /// What SHUTDOWN asks for.

@@ -45,7 +45,7 @@ pub use clients::{Client, ConnectionInfo, Transport};
 pub use engine::{Engine, Options};
 pub use error::Error;
 pub use exec::{Next, Ran, call, run};
-pub use host::{Facts, Host, Listener, ShutdownRequest};
+pub use host::{ClockChange, ClockState, Facts, Host, Listener, ShutdownRequest};
 pub use mailbox::{Letter, Mailbox};
 pub use pannier_store::{Kept, Now, Policy};
 pub use session::Session;

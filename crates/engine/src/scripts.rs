@@ -303,6 +303,11 @@ impl Run {
         Ok(())
     }
 
+    /// The server of the script that runs ends.
+    pub(crate) fn end_one(&self) {
+        self.killed.store(true, Relaxed);
+    }
+
     /// Whether the server ends.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)

@@ -89,11 +89,11 @@ impl Cache {
             shards: (threads * SHARDS_PER_THREAD).next_power_of_two().min(SHARDS_MAX),
         })
         .map_err(Error::Config)?;
-        let housekeeper = (housekeeping == Housekeeping::Thread && !clock.is_virtual())
-            .then(|| House::staff(&house, &engine, &clock));
-        House::follow(&engine, &clock);
+        let housekeeper =
+            (housekeeping == Housekeeping::Thread).then(|| House::staff(&house, &engine, &clock));
+        House::follow(&house, &engine, &clock);
         let seats = Seats::new(&engine, threads);
-        let on_access = !clock.is_virtual() && !house.is_staffed();
+        let on_access = !house.is_staffed();
         let core = Core { engine, host, clock, seats, on_access, _housekeeper: housekeeper };
         Ok(Self { core: Arc::new(core), database: 0 })
     }

@@ -270,7 +270,7 @@ impl Client {
                 return self.session.mailbox().is_full();
             }
             let mut most = WAIT_MAX;
-            if !self.core.clock.is_virtual() {
+            if !self.core.clock.is_frozen() {
                 most = most.min(Duration::from_millis(left_ms));
             }
             if self.core.is_on_access() {

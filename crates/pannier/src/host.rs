@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
-use pannier_engine::{Facts, Host, ShutdownRequest};
+use pannier_engine::{ClockChange, ClockState, Facts, Host, ShutdownRequest};
 use parking_lot::RwLock;
 
 use crate::house::House;
@@ -105,6 +105,20 @@ impl Host for EmbeddedHost {
 
     fn discard(&self, garbage: Box<dyn Any + Send>) {
         self.house.discard(garbage);
+    }
+
+    fn move_clock(&self, change: ClockChange) -> Result<ClockState, String> {
+        let Some(hand) = self.clock.hand() else {
+            return Err("ERR the clock of this server cannot be moved".into());
+        };
+        match change {
+            ClockChange::Look => {}
+            ClockChange::Freeze => hand.freeze(),
+            ClockChange::Resume => hand.resume(),
+            ClockChange::Set(unix_ms) => hand.set(unix_ms),
+            ClockChange::Advance(ms) => hand.advance(Duration::from_millis(ms)),
+        }
+        Ok(ClockState { unix_ms: self.clock.now().unix_ms(), frozen: hand.is_frozen() })
     }
 
     fn sleep_us(&self, us: u64) {

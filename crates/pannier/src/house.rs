@@ -4,8 +4,8 @@
 //! default a thread of its own does it. It sleeps until the keyspace's next deadline or the next
 //! tick, whichever is first, and is rung when a deadline comes closer or when something large is to
 //! be freed. While nothing is executed, ticks grow rarer, so an idle cache wakes up less than
-//! once in two seconds. Without the thread each call does a bounded share of the work first. Under
-//! a virtual clock nobody waits for anything: whoever moves the clock does all of it.
+//! once in two seconds. Without the thread each call does a bounded share of the work first. While
+//! the clock is frozen nobody waits for anything: whoever moves it does all of the work.
 //!
 //! Rules: wake-ups are coalesced (a millisecond between two looks), and a step of expiry is some
 //! hundred microseconds, so that callers get the shards in between. While a server is attached
@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pannier_clock::Clock;
-use pannier_engine::{Engine, Letter, Now};
+use pannier_engine::{Engine, Now};
 use parking_lot::{Condvar, Mutex};
 
 use crate::cache::reading;
@@ -84,17 +84,16 @@ impl House {
     }
 
     /// Has whoever moves a virtual clock do the work.
-    pub(crate) fn follow(engine: &Arc<Engine>, clock: &Clock) {
-        let (engine, own) = (Arc::downgrade(engine), clock.clone());
+    pub(crate) fn follow(house: &Arc<Self>, engine: &Arc<Engine>, clock: &Clock) {
+        let (weak, own, house) = (Arc::downgrade(engine), clock.clone(), Arc::downgrade(house));
         clock.on_change(move || {
-            if let Some(engine) = engine.upgrade() {
-                let now = reading(&own);
-                while engine.expire(now, STEP).more {}
-                engine.tick(now);
-                // Whoever waits for a deadline looks again.
-                engine.post_to_all(&Letter::Resume);
+            if let (Some(engine), Some(house)) = (weak.upgrade(), house.upgrade()) {
+                engine.time_moved(reading(&own));
+                house.ring();
             }
         });
+        let weak = Arc::downgrade(engine);
+        clock.on_stops(move || weak.upgrade().map_or(u64::MAX, |engine| engine.next_deadline()));
     }
 
     /// Whether there is a thread.
@@ -154,7 +153,7 @@ impl House {
         loop {
             let Some(engine) = engine.upgrade() else { return };
             let mut wait = FOREVER;
-            if !self.replaced.load(Relaxed) {
+            if !self.replaced.load(Relaxed) && !clock.is_frozen() {
                 while engine.expire(reading(clock), STEP).more && !self.state.lock().closing {
                     std::thread::yield_now();
                 }

@@ -14,6 +14,7 @@ mod program;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use pannier_clock::Clock;
 use pannier_engine::config::{Config, LogLevel};
 use pannier_server::{Options, Running, Stopper};
 use program::{Arguments, Log, Main, Outcome};
@@ -56,7 +57,10 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config, free_port: bool, program: Main, quiet: bool) -> ExitCode {
-    let options = Options { config, free_port, program: Arc::new(program), ..Options::default() };
+    // Only a test may move the time.
+    let clock = if config.test_mode { Clock::adjustable().0 } else { Clock::system() };
+    let program = Arc::new(program);
+    let options = Options { config, free_port, program, clock, ..Options::default() };
     let running = match pannier_server::start(options) {
         Ok(running) => running,
         Err(error) => {

@@ -244,12 +244,12 @@ impl Connection {
         }
     }
 
-    /// Sets the deadline, unless there is an earlier one. A virtual clock has no timers: whoever
+    /// Sets the deadline, unless there is an earlier one. A frozen clock has no timers: whoever
     /// moves it wakes all connections.
     fn look_again(&mut self, now_us: u64, wait_us: u64) {
         let at_us = now_us.saturating_add(wait_us);
         let earlier = self.deadline.as_ref().is_some_and(|(held_us, _)| *held_us <= at_us);
-        if !earlier && !self.worker.clock.is_virtual() {
+        if !earlier && !self.worker.clock.is_frozen() {
             let wait = Duration::from_micros(wait_us).min(DEADLINE_MAX);
             self.deadline = Some((at_us, Box::pin(tokio::time::sleep(wait))));
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
-use pannier_engine::{Facts, Host, Listener, ShutdownRequest};
+use pannier_engine::{ClockChange, ClockState, Facts, Host, Listener, ShutdownRequest};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
@@ -103,6 +103,24 @@ impl Drop for PurgeOnDrop {
     fn drop(&mut self) {
         self.0.purge_memory();
     }
+}
+
+/// Moves a clock, if somebody may.
+///
+/// # Errors
+/// It is the system's.
+pub(crate) fn move_clock(clock: &Clock, change: ClockChange) -> Result<ClockState, String> {
+    let Some(hand) = clock.hand() else {
+        return Err("ERR the clock of this server cannot be moved".into());
+    };
+    match change {
+        ClockChange::Look => {}
+        ClockChange::Freeze => hand.freeze(),
+        ClockChange::Resume => hand.resume(),
+        ClockChange::Set(unix_ms) => hand.set(unix_ms),
+        ClockChange::Advance(ms) => hand.advance(Duration::from_millis(ms)),
+    }
+    Ok(ClockState { unix_ms: clock.now().unix_ms(), frozen: hand.is_frozen() })
 }
 
 /// Where the server listens, and with how many threads it serves.
@@ -232,6 +250,10 @@ impl Host for ShellHost {
             Some(reaper) => reaper.discard(garbage),
             None => drop(garbage),
         }
+    }
+
+    fn move_clock(&self, change: ClockChange) -> Result<ClockState, String> {
+        move_clock(&self.clock, change)
     }
 
     fn sleep_us(&self, us: u64) {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
-use pannier_engine::{Engine, Host, Letter};
+use pannier_engine::{Engine, Host};
 use tokio::task::JoinSet;
 
 use crate::accept::{Acceptor, accept};
@@ -291,6 +291,8 @@ async fn serve(
             tracing::warn!("Cutting {} clients that do not read", engine.connected());
         }
     }
+    // One that still keeps a thread keeps this server.
+    engine.end_script();
     for handle in &acceptor.workers {
         handle.worker.leave();
     }
@@ -300,15 +302,18 @@ async fn serve(
     host.end.reach();
 }
 
-/// A virtual clock has no timers: whatever waits for a deadline looks when it is moved.
+/// Whatever waits for a deadline looks again when a virtual clock is moved; what is due has
+/// happened when the hand is done.
 fn follow_virtual_clock(clock: &Clock, engine: &Arc<Engine>, host: &Arc<ShellHost>) {
-    let (engine, host) = (Arc::downgrade(engine), Arc::downgrade(host));
+    let (weak, shell, own) = (Arc::downgrade(engine), Arc::downgrade(host), clock.clone());
     clock.on_change(move || {
-        if let (Some(engine), Some(host)) = (engine.upgrade(), host.upgrade()) {
+        if let (Some(engine), Some(host)) = (weak.upgrade(), shell.upgrade()) {
+            engine.time_moved(now(&own));
             host.expiry.notify_one();
-            engine.post_to_all(&Letter::Resume);
         }
     });
+    let weak = Arc::downgrade(engine);
+    clock.on_stops(move || weak.upgrade().map_or(u64::MAX, |engine| engine.next_deadline()));
 }
 
 fn listening(listeners: &[Listener], addrs: &[SocketAddr], threads: usize) -> Listening {

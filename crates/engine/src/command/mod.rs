@@ -56,6 +56,7 @@ mod mset;
 mod object;
 mod pannier;
 mod pannier_checkpoint;
+mod pannier_clock;
 mod pubsub;
 mod scan;
 mod script;

@@ -13,6 +13,7 @@
 use super::pannier_checkpoint::{
     PANNIER_CHECKPOINT, PANNIER_CHECKPOINTS, PANNIER_RELEASE, PANNIER_ROLLBACK,
 };
+use super::pannier_clock::PANNIER_CLOCK;
 use super::row::{Command, Context, Done, Group, flags};
 use crate::error::Error;
 
@@ -31,6 +32,7 @@ const PANNIER: Command = Command {
     subcommands: &[
         PANNIER_CHECKPOINT,
         PANNIER_CHECKPOINTS,
+        PANNIER_CLOCK,
         PANNIER_HELP,
         PANNIER_RELEASE,
         PANNIER_ROLLBACK,
@@ -57,6 +59,8 @@ fn pannier_help(cx: &mut Context<'_>) -> Result<Done, Error> {
         "    Remember all data, scripts, functions and parameters as they are; reply an id.",
         "CHECKPOINTS",
         "    The checkpoints that are active, the latest last, and what they keep.",
+        "CLOCK [FREEZE | RESUME | SET <unix-ms> | ADVANCE <ms>]",
+        "    Stop the time, let it go on, set it or move it on; reply how the clock stands.",
         "RELEASE [<id> | <name>]",
         "    Give up a checkpoint, by default the latest. The data stay as they are.",
         "ROLLBACK [<id> | <name>] [CONFIG]",

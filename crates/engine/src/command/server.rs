@@ -139,7 +139,7 @@ fn shutdown(cx: &mut Context<'_>) -> Result<Done, Error> {
     }
     cx.engine.host.shutdown(request).map_err(|reason| Error::text(format!("ERR {reason}")))?;
     if !request.abort {
-        cx.engine.end_scripts();
+        cx.engine.end_script();
     }
     if request.abort { cx.ok() } else { Ok(Done::Close) }
 }

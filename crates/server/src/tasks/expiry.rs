@@ -6,8 +6,8 @@
 //!
 //! Wake-ups are coalesced: between two looks at least a millisecond passes, however many keys get
 //! earlier deadlines. While expiry is switched off (DEBUG SET-ACTIVE-EXPIRE, CLIENT PAUSE) a due
-//! deadline stays due; the task then looks again at a slow pace. Under a virtual clock it waits
-//! for the clock to be moved.
+//! deadline stays due; the task then looks again at a slow pace. While the clock is frozen it waits
+//! for it to be moved.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ async fn wait(engine: &Engine, host: &ShellHost, clock: &Clock) {
             return;
         }
         let woken = host.expiry.notified();
-        if deadline == u64::MAX || clock.is_virtual() {
+        if deadline == u64::MAX || clock.is_frozen() {
             woken.await;
         } else if timeout(Duration::from_millis(left), woken).await.is_err() {
             return;
