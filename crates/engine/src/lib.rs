@@ -47,6 +47,7 @@ pub use error::Error;
 pub use exec::{Next, Ran, call, run};
 pub use host::{ClockChange, ClockState, Facts, Host, Listener, ShutdownRequest};
 pub use mailbox::{Letter, Mailbox};
+pub use pannier_script::sha1_hex;
 pub use pannier_store::{Kept, Now, Policy};
 pub use session::Session;
 pub use stats::Lane;

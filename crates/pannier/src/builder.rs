@@ -5,6 +5,7 @@
 //! can be chained.
 
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::Policy;
@@ -34,6 +35,7 @@ pub struct CacheBuilder {
     pub(crate) clock: Clock,
     pub(crate) seed: Option<u64>,
     pub(crate) housekeeping: Housekeeping,
+    pub(crate) default_ttl: Option<Duration>,
     refused: Option<Error>,
 }
 
@@ -44,6 +46,7 @@ impl CacheBuilder {
             clock: Clock::system(),
             seed: None,
             housekeeping: Housekeeping::default(),
+            default_ttl: None,
             refused: None,
         }
     }
@@ -99,6 +102,22 @@ impl CacheBuilder {
     /// ```
     pub fn policy(mut self, policy: Policy) -> Self {
         self.config.maxmemory_policy = policy;
+        self
+    }
+
+    /// The time to live of strings that are stored by a typed call which says none: `set`, `mset`,
+    /// `get_or_insert_with`. Commands by [`Cache::call`] and those of clients do as they are told.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let cache = pannier::Cache::builder().default_ttl(Duration::from_secs(300)).build()?;
+    /// cache.set("key", "value")?;
+    /// assert!(cache.ttl("key")?.is_some());
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    pub fn default_ttl(mut self, ttl: Duration) -> Self {
+        self.default_ttl = Some(ttl);
         self
     }
 

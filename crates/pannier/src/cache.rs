@@ -13,6 +13,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::{
@@ -22,6 +23,7 @@ use pannier_resp::{OwnedArgs, Protocol};
 use parking_lot::MappedMutexGuard;
 
 use crate::builder::CacheBuilder;
+use crate::calls::Flights;
 use crate::client::Client;
 use crate::error::Error;
 use crate::frame::{self, Frame};
@@ -51,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) engine: Arc<Engine>,
     pub(crate) host: Arc<EmbeddedHost>,
     pub(crate) clock: Clock,
+    pub(crate) flights: Flights,
+    pub(crate) default_ttl: Option<Duration>,
     seats: Seats,
     /// Calls do the housekeeping.
     on_access: bool,
@@ -73,7 +77,7 @@ impl Cache {
 
     pub(crate) fn open(builder: CacheBuilder) -> Result<Self, Error> {
         let seed = builder.seed_or_random();
-        let CacheBuilder { config, clock, housekeeping, .. } = builder;
+        let CacheBuilder { config, clock, housekeeping, default_ttl, .. } = builder;
         let house = Arc::new(House::default());
         let host = Arc::new(EmbeddedHost::new(clock.clone(), Arc::clone(&house)));
         let threads = match config.threads {
@@ -94,7 +98,16 @@ impl Cache {
         House::follow(&house, &engine, &clock);
         let seats = Seats::new(&engine, threads);
         let on_access = !house.is_staffed();
-        let core = Core { engine, host, clock, seats, on_access, _housekeeper: housekeeper };
+        let core = Core {
+            engine,
+            host,
+            clock,
+            flights: Flights::default(),
+            default_ttl,
+            seats,
+            on_access,
+            _housekeeper: housekeeper,
+        };
         Ok(Self { core: Arc::new(core), database: 0 })
     }
 
@@ -255,6 +268,14 @@ impl Cache {
         session.list();
         session.select_database(self.database);
         Client::new(Arc::clone(&self.core), session)
+    }
+
+    pub(crate) fn default_ttl(&self) -> Option<Duration> {
+        self.core.default_ttl
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.core.flights
     }
 
     /// The engine, for Pannier's other crates.

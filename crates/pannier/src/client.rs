@@ -312,7 +312,12 @@ impl Client {
     /// assert!(client.next_push(Some(Duration::ZERO)).is_none());
     /// ```
     pub fn next_push(&mut self, timeout: Option<Duration>) -> Option<Frame> {
-        let mut bytes = self.next_push_bytes(timeout)?;
+        self.next_push_until(timeout.map(|timeout| self.deadline_after(timeout)))
+    }
+
+    /// The same, until a time of the engine's clock.
+    pub(crate) fn next_push_until(&mut self, until_ms: Option<u64>) -> Option<Frame> {
+        let mut bytes = self.next_push_bytes_until(until_ms)?;
         frame::next(&mut bytes).ok().flatten().map(|(frame, _)| frame)
     }
 
@@ -328,7 +333,11 @@ impl Client {
     /// # Ok::<(), pannier::Error>(())
     /// ```
     pub fn next_push_bytes(&mut self, timeout: Option<Duration>) -> Option<Bytes> {
-        let until_ms = timeout.map_or(u64::MAX, |timeout| self.deadline_after(timeout));
+        self.next_push_bytes_until(timeout.map(|timeout| self.deadline_after(timeout)))
+    }
+
+    fn next_push_bytes_until(&mut self, until_ms: Option<u64>) -> Option<Bytes> {
+        let until_ms = until_ms.unwrap_or(u64::MAX);
         loop {
             if let Some(message) = self.pushes.pop_front() {
                 return Some(message);
@@ -344,7 +353,7 @@ impl Client {
     }
 
     /// A time of the engine's clock, no earlier than so long from now.
-    fn deadline_after(&self, timeout: Duration) -> u64 {
+    pub(crate) fn deadline_after(&self, timeout: Duration) -> u64 {
         let now_ms = self.core.now().unix_ms();
         let left_ms = u64::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
         now_ms.saturating_add(left_ms)

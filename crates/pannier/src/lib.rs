@@ -1,14 +1,18 @@
 //! Pannier: a cache server that speaks the Redis protocol and rides inside your process.
 //!
-//! A [`Cache`] is the engine in your process: every command of Redis as a call, without a socket,
-//! a thread of yours or a runtime.
+//! A [`Cache`] is the engine in your process, without a socket, a thread of yours or a runtime.
+//! The everyday commands are typed calls; every other is a [`Cache::query`] or a [`Cache::call`].
 //!
 //! ```
-//! use pannier::Cache;
+//! use std::time::Duration;
+//! use pannier::{Cache, SetOptions};
 //!
 //! let cache = Cache::new();
-//! cache.call(["SET", "greeting", "hello", "EX", "60"])?;
-//! assert_eq!(cache.len(), 1);
+//! cache.set_with("greeting", "hello", SetOptions::new().ttl(Duration::from_secs(60)))?;
+//! assert_eq!(cache.get("greeting")?.as_deref(), Some(&b"hello"[..]));
+//! cache.sorted_set("board").add("Ann", 12.0)?;
+//! let page = cache.get_or_insert_with("page:1", || "made once, however many threads ask")?;
+//! let kind: String = cache.query(["OBJECT", "ENCODING", "board"])?;
 //! # Ok::<(), pannier::Error>(())
 //! ```
 //!
@@ -34,7 +38,8 @@
 //! idle times, TIME, the end of blocking commands.
 //!
 //! Features: `server` is the above and brings tokio; without it there is no runtime in the
-//! dependency tree. `program` is for the program `pannier` alone.
+//! dependency tree. `serde` keeps values of your own types, as JSON. `program` is for the program
+//! `pannier` alone.
 //!
 //! Rules: nothing is global, so caches and servers in one process do not know each other; no
 //! call holds a lock of the keyspace while it waits. Neighbours: `pannier-engine` is what runs
@@ -43,18 +48,23 @@
 mod alarm;
 mod builder;
 mod cache;
+mod calls;
 mod client;
 mod error;
 mod frame;
 mod host;
 mod house;
 mod process;
+mod reply;
 mod seat;
 #[cfg(feature = "server")]
 mod server;
 
 pub use builder::CacheBuilder;
 pub use cache::Cache;
+pub use calls::{
+    End, Hash, List, Message, Scan, Script, Set, SetOptions, SortedSet, Subscription, Transaction,
+};
 pub use client::Client;
 pub use error::{Error, ErrorKind, ReplyError};
 pub use frame::Frame;
@@ -62,6 +72,7 @@ pub use house::Housekeeping;
 pub use pannier_clock::{Clock, VirtualClock};
 pub use pannier_engine::Policy;
 pub use pannier_engine::config::Config;
+pub use reply::FromFrame;
 #[cfg(feature = "server")]
 pub use pannier_server::Crew;
 #[cfg(feature = "server")]
