@@ -72,8 +72,8 @@ pub use house::Housekeeping;
 pub use pannier_clock::{Clock, VirtualClock};
 pub use pannier_engine::Policy;
 pub use pannier_engine::config::Config;
-pub use reply::FromFrame;
 #[cfg(feature = "server")]
 pub use pannier_server::Crew;
+pub use reply::FromFrame;
 #[cfg(feature = "server")]
 pub use server::{Builder, Server};
