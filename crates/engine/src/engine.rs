@@ -15,6 +15,7 @@ use crate::checkpoint::Checkpoints;
 use crate::clients::{Client, Clients, ConnectionInfo};
 use crate::command::Table;
 use crate::config::Config;
+use crate::faults::Faults;
 use crate::host::Host;
 use crate::latency::LatencyMonitor;
 use crate::logs::Logs;
@@ -59,6 +60,7 @@ pub struct Engine {
     pub(crate) tracking: Tracking,
     pub(crate) scripts: Scripts,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) faults: Faults,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Now,
     /// 40 hexadecimal digits, new for every start.
@@ -115,6 +117,7 @@ impl Engine {
             tracking: Tracking::default(),
             scripts: Scripts::default(),
             checkpoints: Checkpoints::default(),
+            faults: Faults::new(seed),
             host,
             started: now,
             run_id: Mutex::new(run_id),

@@ -13,6 +13,7 @@ use crate::clients::{Client, Transport};
 use crate::command::Command;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::faults::Fate;
 use crate::mailbox::Mailbox;
 use crate::pubsub::Subscriptions;
 use crate::stats::Lane;
@@ -58,6 +59,8 @@ pub struct Session {
     pub(crate) stands_in: bool,
     /// How it tracks keys, if it does.
     pub(crate) tracking: Option<Box<Mode>>,
+    /// What a fault has in store for its request.
+    pub(crate) fate: Option<Box<Fate>>,
 }
 
 impl Session {
@@ -87,6 +90,7 @@ impl Session {
             wait: None,
             stands_in: false,
             tracking: None,
+            fate: None,
         }
     }
 
@@ -173,6 +177,12 @@ impl Session {
         self.closing = true;
         self.unsubscribe_all();
         self.engine.clients.leave(&self.client);
+    }
+
+    /// Whether a fault has cut its connection: it is closed, and nothing may be written behind what
+    /// its requests have replied so far.
+    pub fn is_cut(&self) -> bool {
+        self.fate.as_ref().is_some_and(|fate| fate.done)
     }
 
     /// The selected database.

@@ -26,7 +26,7 @@ use crate::clients::Client;
 use crate::command::row::KeyList;
 use crate::command::{Context, Resolved};
 use crate::error::Error;
-use crate::exec::{Executed, settle};
+use crate::exec::{Executed, settle, strike};
 use crate::session::{ReplyMode, Session};
 
 /// What a blocking command waits for.
@@ -203,6 +203,9 @@ impl Session {
         }
         if wait.silent {
             reply.cut(mark);
+        }
+        if self.fate.is_some() {
+            strike(self, mark, reply);
         }
         true
     }

@@ -228,6 +228,7 @@ impl Cache {
                 drop(guard);
                 self.reply(replied)
             }
+            Next::Close if session.is_cut() => Err(Error::Closed),
             Next::Close => Err(Error::NeedsClient),
             Next::Held { .. } | Next::Waiting => {
                 drop(guard);

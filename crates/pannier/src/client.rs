@@ -164,12 +164,15 @@ impl Client {
         let (replied, next) = self.attempt(args);
         match next {
             Next::Ready => Ok(replied),
-            Next::Close => {
-                self.closed = true;
-                Ok(replied)
-            }
+            Next::Close => self.end(replied),
             Next::Held { .. } | Next::Waiting => self.finish(args, next),
         }
+    }
+
+    /// The last reply: what a fault has left of one is none.
+    fn end(&mut self, replied: Bytes) -> Result<Bytes, Error> {
+        self.closed = true;
+        if self.session.is_cut() { Err(Error::Closed) } else { Ok(replied) }
     }
 
     /// Runs a request once.
@@ -202,10 +205,7 @@ impl Client {
                     let (replied, after) = self.attempt(args);
                     match after {
                         Next::Ready => return Ok(replied),
-                        Next::Close => {
-                            self.closed = true;
-                            return Ok(replied);
-                        }
+                        Next::Close => return self.end(replied),
                         after => next = after,
                     }
                 }
@@ -231,7 +231,7 @@ impl Client {
                 }
             };
             if let Some(replied) = self.end_wait(ending, frame::bytes) {
-                return Ok(replied);
+                return if self.session.is_cut() { self.end(replied) } else { Ok(replied) };
             }
         }
     }

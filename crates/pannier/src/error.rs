@@ -34,7 +34,8 @@ pub enum Error {
     /// The command would change the state of its connection (MULTI, SUBSCRIBE, CLIENT REPLY ...),
     /// and calls of a cache have none: use [`Cache::connect`](crate::Cache::connect).
     NeedsClient,
-    /// The client is closed: by QUIT, by CLIENT KILL, or because it left too many messages unread.
+    /// The client is closed: by QUIT, by CLIENT KILL, because it left too many messages unread, or
+    /// because a fault has dropped its connection.
     Closed,
     /// There is no database of this number.
     NoDatabase(usize),

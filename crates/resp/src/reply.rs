@@ -301,6 +301,21 @@ impl Reply {
         (self.shared_len, self.open) = (mark.shared_len, mark.open);
     }
 
+    /// Keeps no more than so many bytes of what was written since the mark.
+    pub fn keep(&mut self, mark: Mark, len: usize) {
+        if self.len_since(mark) <= len {
+            return;
+        }
+        let (mut skip, mut kept) = (mark.buf + mark.shared_len, Vec::new());
+        self.parts(|part, _| {
+            let (skipped, part) = part.split_at(skip.min(part.len()));
+            skip -= skipped.len();
+            kept.extend_from_slice(&part[..part.len().min(len - kept.len())]);
+        });
+        self.cut(mark);
+        self.raw(&kept);
+    }
+
     /// Empties the reply, and keeps a reasonable capacity.
     pub fn clear(&mut self) {
         self.buf.clear();

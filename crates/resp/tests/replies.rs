@@ -107,6 +107,29 @@ fn cutting_takes_back_copied_shared_and_deferred_parts() {
 }
 
 #[test]
+fn of_a_reply_any_number_of_bytes_can_be_kept() {
+    let build = |reply: &mut Reply| {
+        reply.integer(1);
+        reply.shared(vec![b'a'; SHARED_MIN].into());
+        let mark = reply.mark();
+        reply.bulk(b"before");
+        reply.shared(vec![b'b'; SHARED_MIN].into());
+        reply.bulk(b"behind");
+        mark
+    };
+    let mut whole = Reply::new(Protocol::Resp2);
+    let mark = build(&mut whole);
+    let (all, len) = (bytes(&whole), whole.len_since(mark));
+    for kept in [0, 1, 11, 12, 13, 20, len - 13, len - 12, len - 1, len, len + 1] {
+        let mut reply = Reply::new(Protocol::Resp2);
+        let mark = build(&mut reply);
+        reply.keep(mark, kept);
+        assert_eq!(bytes(&reply), all[..all.len() - len + kept.min(len)], "{kept}");
+        assert_eq!(reply.len_since(mark), kept.min(len));
+    }
+}
+
+#[test]
 fn large_values_go_by_reference_and_small_ones_by_copy() {
     let value = Bytes::from(vec![b'x'; SHARED_MIN]);
     let mut reply = Reply::new(Protocol::Resp2);

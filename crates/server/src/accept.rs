@@ -10,6 +10,8 @@
 //! that reconnects at once must not be refused for its own last connection. So a few newcomers may
 //! wait until the workers have caught up with their sockets; the others are refused at once.
 //!
+//! A test can have newcomers refused (`Engine::refuses_connection`): their sockets are reset.
+//!
 //! Rules: errors never make this spin. When file descriptors or memory run out the task waits
 //! before it accepts again; a connection that was lost before it was accepted is skipped.
 
@@ -140,6 +142,12 @@ impl Acceptor {
 
     fn admit(&self, newcomer: Newcomer) {
         let Newcomer { socket, kind, peer, listener } = newcomer;
+        if self.engine.refuses_connection() {
+            self.lane.rejected_connections.add(1);
+            // The peer sees a reset, which is the nearest to nobody listening.
+            let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+            return;
+        }
         if self.is_full() {
             return self.refuse(&socket, MAX_CLIENTS);
         }

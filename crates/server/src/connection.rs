@@ -207,6 +207,7 @@ impl Connection {
         if self.session.end_wait(ending, &mut turn.scratch.reply, now) {
             self.deadline = None;
         }
+        self.closing |= self.session.is_cut();
         self.send(turn)
     }
 
@@ -402,7 +403,7 @@ impl Connection {
                 Next::Close => self.closing = true,
                 Next::Held { until_ms } => self.held_until_ms = Some(until_ms),
             }
-            if self.session.mailbox().take_pushes(reply, usize::MAX) {
+            if !self.session.is_cut() && self.session.mailbox().take_pushes(reply, usize::MAX) {
                 // Whoever posted them took the waker.
                 self.registered = false;
             }

@@ -276,6 +276,9 @@ impl Line {
             let mut reply = Reply::new(session.protocol());
             session.end_wait(ending, &mut reply, reading(&world.clock));
             reply.write_to(&mut self.output);
+            if session.is_cut() {
+                self.session = None;
+            }
         }
     }
 

@@ -57,6 +57,7 @@ mod object;
 mod pannier;
 mod pannier_checkpoint;
 mod pannier_clock;
+mod pannier_fault;
 mod pubsub;
 mod scan;
 mod script;

@@ -14,6 +14,7 @@ use super::pannier_checkpoint::{
     PANNIER_CHECKPOINT, PANNIER_CHECKPOINTS, PANNIER_RELEASE, PANNIER_ROLLBACK,
 };
 use super::pannier_clock::PANNIER_CLOCK;
+use super::pannier_fault::PANNIER_FAULT;
 use super::row::{Command, Context, Done, Group, flags};
 use crate::error::Error;
 
@@ -33,6 +34,7 @@ const PANNIER: Command = Command {
         PANNIER_CHECKPOINT,
         PANNIER_CHECKPOINTS,
         PANNIER_CLOCK,
+        PANNIER_FAULT,
         PANNIER_HELP,
         PANNIER_RELEASE,
         PANNIER_ROLLBACK,
@@ -61,6 +63,11 @@ fn pannier_help(cx: &mut Context<'_>) -> Result<Done, Error> {
         "    The checkpoints that are active, the latest last, and what they keep.",
         "CLOCK [FREEZE | RESUME | SET <unix-ms> | ADVANCE <ms>]",
         "    Stop the time, let it go on, set it or move it on; reply how the clock stands.",
+        "FAULT ADD <fault> [<condition> ...] | LIST | DEL <id> ... | CLEAR",
+        "    Make requests or connections fail. Faults: DELAY <milliseconds>, ERROR <message>,",
+        "    DROP BEFORE|AFTER, CUT <bytes>, REFUSE. Conditions: COMMAND <name>, KEY <pattern>,",
+        "    ID <client-id>, NAME <client-name>, USER <username>, PROBABILITY <p>, SEED <seed>,",
+        "    COUNT <count>.",
         "RELEASE [<id> | <name>]",
         "    Give up a checkpoint, by default the latest. The data stay as they are.",
         "ROLLBACK [<id> | <name>] [CONFIG]",

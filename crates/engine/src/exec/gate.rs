@@ -41,6 +41,8 @@ pub(super) enum Verdict {
     Held(u64),
     /// No.
     Refused(Error),
+    /// No, and the session is closed without a reply.
+    Dropped,
 }
 
 /// Why a request has no row that may run: the error, and the row's number if there is one.

@@ -10,8 +10,8 @@
 //! Rules. Only brief commands with one key are grouped (`Command::is_brief`), because others wait
 //! for the shards meanwhile; not a write whose value is to be compressed first (`compress`). A
 //! group ends where the next request is of another kind, and where a key became ready that
-//! somebody waits for. There is none while a session, a monitor, a script or a pause asks for a
-//! look before each request; a write is in none while a limit in entries is set.
+//! somebody waits for. There is none while a session, a monitor, a script, a pause or a fault asks
+//! for a look before each request; a write is in none while a limit in entries is set.
 //! Room in bytes is made for all writes of a group before it is opened. So nothing that the gate
 //! asks can change inside a group. Replies, errors and their order are those of single execution.
 //! A group's time is shared out evenly between its requests; a slow one among them is known by
@@ -92,6 +92,8 @@ fn may_group(engine: &Engine, config: &Config, session: &Session, now: Now) -> b
     session.queue.is_none()
         && !session.expects_pushes()
         && !engine.monitors.any()
+        && !engine.faults.any()
+        && session.fate.is_none()
         && !engine.scripts.run.is_busy()
         && session.reply_mode == ReplyMode::On
         && !session.needs_password(config)

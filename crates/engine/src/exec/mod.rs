@@ -6,10 +6,12 @@
 //!
 //! Brief requests that follow each other are opened together (`group`); all others one by one.
 //!
-//! Neighbours: `gate` is the ordered list of refusals, `open` turns keys into locked shards and
+//! Neighbours: `gate` is the ordered list of refusals, behind which a test's faults come (`fault`),
+//! `open` turns keys into locked shards and
 //! makes room, `settle` is the one funnel for consequences. `command` holds rows and handlers.
 
 mod compress;
+mod fault;
 mod gate;
 mod group;
 mod open;
@@ -19,6 +21,7 @@ mod serve;
 mod settle;
 
 pub(crate) use compress::Ahead;
+pub(crate) use fault::strike;
 pub(crate) use open::{make_room, trim};
 pub(crate) use serve::serve;
 pub(crate) use settle::{Executed, settle};
@@ -30,7 +33,7 @@ use pannier_resp::{Args, Batch, OwnedArgs, Reply};
 use pannier_store::Now;
 
 use crate::args::is;
-use crate::command::{Context, Done, Opens, Resolved, flags};
+use crate::command::{Command, Context, Done, Opens, Resolved, flags};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -151,7 +154,7 @@ fn execute(
             settle::refused(session, id, &error, reply);
             Step::Done
         }
-        Ok(found) => match gate::check(engine, &config, session, found.command, now) {
+        Ok(found) => match admit(engine, &config, session, (found.command, args), now) {
             gate::Verdict::Pass if session.queues(found.command) => {
                 enqueue(engine, &config, session, (found, args), (reply, now));
                 Step::Done
@@ -175,10 +178,30 @@ fn execute(
                 settle::refused(session, Some(found.id), &error, reply);
                 Step::Done
             }
+            gate::Verdict::Dropped => return Step::Done,
         },
     };
     settle::silence(session, (mark, speaks), reply);
+    if session.fate.is_some() {
+        strike(session, mark, reply);
+    }
     step
+}
+
+/// Whether a known command may run now, and what a fault makes of it if it may.
+fn admit(
+    engine: &Engine,
+    config: &Config,
+    session: &mut Session,
+    (command, args): (&Command, Args<'_>),
+    now: Now,
+) -> gate::Verdict {
+    match gate::check(engine, config, session, command, now) {
+        gate::Verdict::Pass if engine.faults.any() || session.fate.is_some() => {
+            fault::meet(engine, session, (command, args), now)
+        }
+        verdict => verdict,
+    }
 }
 
 /// Puts a request into the transaction's queue.

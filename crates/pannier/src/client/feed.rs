@@ -158,6 +158,7 @@ impl Client {
     /// Replies to the request that waited.
     fn answer(&mut self, ending: Ending, out: &mut Vec<u8>) {
         self.end_wait(ending, |reply| reply.write_to(out));
+        self.closed |= self.session.is_cut();
     }
 
     /// Executes what is whole in `buf`; returns how many bytes are done with.
@@ -184,7 +185,9 @@ impl Client {
                     Next::Held { until_ms } => *held_until_ms = Some(until_ms),
                     Next::Ready | Next::Waiting => {}
                 }
-                session.mailbox().take_pushes(reply, usize::MAX);
+                if !session.is_cut() {
+                    session.mailbox().take_pushes(reply, usize::MAX);
+                }
                 let mut state = (parsed.consumed, !batch.is_empty());
                 if ran.executed < batch.len() || ran.next == Next::Waiting {
                     // The rest is parsed again, from its beginning.

@@ -32,6 +32,8 @@ impl Connection {
                     Letter::Unblocked { error } => {
                         self.end_wait(turn, Ending::Unblocked { error })?;
                     }
+                    // Behind what a fault has cut nothing may come.
+                    Letter::Push(_) if self.closing => {}
                     // Posted since the messages were read.
                     Letter::Push(message) => {
                         turn.scratch.reply.clear();
