@@ -6,7 +6,9 @@
 export PANNIER_VENV ?= $(CURDIR)/.venv
 export PANNIER_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/pannier
 
-.PHONY: help run test check sanitize bench bench-quick fuzz docs
+export PANNIER_PYTHON_VENV ?= $(CURDIR)/.venv-python
+
+.PHONY: help run test wheel check sanitize bench bench-quick fuzz docs
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -19,6 +21,13 @@ test: ## install what the tests need, then run them all
 	cargo build -q -p pannier --features program
 	cargo test -q --workspace
 	$(PANNIER_VENV)/bin/python -m pytest -q tests/clients
+	sh tests/python/run.sh
+
+wheel: ## build the Python package into target/wheels
+	[ -x $(PANNIER_PYTHON_VENV)/bin/maturin ] || { python3 -m venv $(PANNIER_PYTHON_VENV) && \
+		$(PANNIER_PYTHON_VENV)/bin/python -m pip install -q maturin==1.16.0; }
+	$(PANNIER_PYTHON_VENV)/bin/maturin build --release --manifest-path crates/python/Cargo.toml \
+		--out $(or $(CARGO_TARGET_DIR),target)/wheels
 
 check: ## format, lints, rules of the house, pages, dependencies
 	cargo fmt --all --check

@@ -1,0 +1,46 @@
+"""What goes wrong, by kind.
+
+The names are those that users of redis-py know. They are classes of their own, because this
+package needs no redis-py; the connections that redis-py itself drives (`pannier.transport`) raise
+redis-py's.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ForkedError",
+    "LockError",
+    "NoScriptError",
+    "PannierError",
+    "ResponseError",
+    "TimeoutError",
+    "WatchError",
+]
+
+
+class PannierError(Exception):
+    """Whatever this package raises on its own account."""
+
+
+class ResponseError(PannierError):
+    """The reply to a command is an error; the message is its text on the wire."""
+
+
+class NoScriptError(ResponseError):
+    """EVALSHA of a script that is not cached."""
+
+
+class WatchError(PannierError):
+    """A watched key changed before the transaction ran, so it did not run."""
+
+
+class LockError(PannierError, ValueError):
+    """A lock could not be taken, or was not held any more."""
+
+
+class TimeoutError(PannierError, TimeoutError):
+    """A wait ended without a reply."""
+
+
+class ForkedError(PannierError, RuntimeError):
+    """This process is a fork of the one in which a server runs."""

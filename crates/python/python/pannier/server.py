@@ -1,0 +1,164 @@
+"""`Server`: a whole server inside this process, behind a port or a Unix socket.
+
+It runs on threads of its own that never take the interpreter's lock. So it answers while Python
+code computes, blocks, or runs an event loop, and it needs nothing from asyncio or gevent.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any, Optional, Union
+from urllib.parse import quote
+
+from . import _native
+from .exceptions import ForkedError, PannierError
+
+__all__ = ["Server"]
+
+Value = Union[str, int, float, bool, "list[str]", "tuple[str, ...]"]
+
+_numbers = itertools.count(1)
+
+
+class Server:
+    """A server that runs in this process until `stop()`, or until it is deleted.
+
+    >>> with Server(maxmemory="10mb") as server:
+    ...     server.url == f"redis://127.0.0.1:{server.port}/0"
+    True
+
+    `port` 0 is any free port, told back by `port`; `None` is no TCP at all. `unix_socket` is a
+    path to listen on besides. `databases` and every other directive of `redis.conf` is a keyword
+    with underscores for hyphens: `maxmemory_policy="allkeys-lru"`, `requirepass="secret"`,
+    `save=[]`. `True` and `False` are `yes` and `no`. `seed` makes random choices repeat.
+
+    After a fork the server lives in the parent alone. The child's copy still tells `url`, `port`
+    and `unix_socket`, so that the child can connect; everything else raises `ForkedError`.
+    """
+
+    def __init__(
+        self,
+        port: Optional[int] = 0,
+        *,
+        unix_socket: Optional[Union[str, "os.PathLike[str]"]] = None,
+        databases: int = 16,
+        seed: Optional[int] = None,
+        **directives: Value,
+    ) -> None:
+        self._pid = os.getpid()
+        self._number = next(_numbers)
+        self._password = directives.get("requirepass") or None
+        self._stopped = False
+        self._native = _native.Server(
+            port,
+            None if unix_socket is None else os.fspath(unix_socket),
+            seed,
+            as_directives({"databases": databases, **directives}),
+        )
+
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 when it listens on a Unix socket only."""
+        return self._native.addresses[0][1] if self._native.addresses else 0
+
+    @property
+    def host(self) -> Optional[str]:
+        """The address that it listens on, as one connects to it; `None` without TCP."""
+        if not self._native.addresses:
+            return None
+        host = self._native.addresses[0][0]
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+    @property
+    def unix_socket(self) -> Optional[str]:
+        """The path of the Unix socket, when it has one."""
+        return self._native.unix_socket
+
+    @property
+    def url(self) -> str:
+        """A URL of database 0, as redis-py, Django and Celery take it."""
+        return self.url_of(0)
+
+    def url_of(self, db: int) -> str:
+        """A URL of another database."""
+        secret = "" if self._password is None else f":{quote(str(self._password), safe='')}@"
+        if self.host is None:
+            return f"unix://{secret}{self.unix_socket}?db={db}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"redis://{secret}{host}:{self.port}/{db}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs in this process."""
+        return self._native.is_here and not self._stopped
+
+    def client(self, db: int = 0, **options: Any) -> Any:
+        """A `redis.Redis` connected to it; `options` go to redis-py."""
+        self._check("client()")
+        return _redis("client()").Redis.from_url(self.url_of(db), **options)
+
+    def async_client(self, db: int = 0, **options: Any) -> Any:
+        """A `redis.asyncio.Redis` connected to it; `options` go to redis-py."""
+        self._check("async_client()")
+        _redis("async_client()")
+        import redis.asyncio
+
+        return redis.asyncio.Redis.from_url(self.url_of(db), **options)
+
+    def stop(self) -> None:
+        """Answers what was received, closes all connections, ends its threads. Again is nothing.
+
+        In a forked child it raises `ForkedError`: the server is the parent's to stop.
+        """
+        self._check("stop()", running=False)
+        self._stopped = True
+        self._native.stop()
+
+    def __enter__(self) -> "Server":
+        self._check("with")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A child that leaves the block it was forked in ends nothing of the parent's.
+        if self._native.is_here:
+            self.stop()
+
+    def __repr__(self) -> str:
+        state = "" if self.running else " stopped" if self._native.is_here else " of the parent"
+        return f"<pannier.Server {self.url_of(0) if not self._password else self.port}{state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Server cannot be pickled: hand its url to the other process")
+
+    def _check(self, what: str, running: bool = True) -> None:
+        if not self._native.is_here:
+            raise ForkedError(
+                f"{what}: this server lives in the parent process {self._pid}, of which this one "
+                f"({os.getpid()}) is a fork; connect to it at Server.url, or start another here"
+            )
+        if running and self._stopped:
+            raise PannierError(f"{what}: this server was stopped")
+
+
+def as_directives(values: "dict[str, Value]") -> "list[tuple[str, str]]":
+    """Keywords as lines of a `redis.conf`."""
+    return [(name.replace("_", "-"), _as_text(name, value)) for name, value in values.items()]
+
+
+def _as_text(name: str, value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return " ".join(str(word) for word in value)
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise TypeError(f"{name}: a directive is text, a number, a bool or a list of words")
+
+
+def _redis(wanted_by: str) -> Any:
+    try:
+        import redis
+    except ImportError as error:
+        raise ImportError(f"{wanted_by} makes a redis-py client: pip install redis") from error
+    return redis

@@ -1,0 +1,99 @@
+//! A server that runs in this process on threads of its own.
+//!
+//! It is started and ended without the interpreter's lock, and its threads never ask for it: so
+//! an event loop, a greenlet or a thread that waits for a reply waits for the server alone. The
+//! addresses are kept beside it, because they are still of use when it has ended or when this is
+//! a forked child, which can connect to the parent's server but not end it.
+//!
+//! Neighbours: `pannier::Server` is the server; `python/pannier/server.py` is the class that users
+//! see, with URLs and clients. Tests: `tests/python/test_server.py`.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::fork::Birthplace;
+
+/// A running server; `stop()` ends it, and so does its deletion.
+#[pyclass(frozen, module = "pannier._native")]
+pub(crate) struct Server {
+    running: Mutex<Option<pannier::Server>>,
+    birthplace: Birthplace,
+    /// Host and port of each TCP address.
+    #[pyo3(get)]
+    addresses: Vec<(String, u16)>,
+    /// Path of the Unix socket.
+    #[pyo3(get)]
+    unix_socket: Option<String>,
+}
+
+#[pymethods]
+impl Server {
+    /// Starts it. `port` 0 is any free port, `None` is no TCP at all.
+    #[new]
+    #[pyo3(signature = (port, unix_socket, seed, directives))]
+    fn new(
+        py: Python<'_>,
+        port: Option<u16>,
+        unix_socket: Option<String>,
+        seed: Option<u64>,
+        directives: Vec<(String, String)>,
+    ) -> PyResult<Self> {
+        let server = py.detach(|| {
+            let mut builder = pannier::Server::builder();
+            for (name, value) in &directives {
+                builder = builder.directive(name, value);
+            }
+            builder = match port {
+                Some(port) => builder.port(port),
+                None => builder.without_tcp(),
+            };
+            if let Some(path) = unix_socket {
+                builder = builder.unix_socket(path);
+            }
+            if let Some(seed) = seed {
+                builder = builder.seed(seed);
+            }
+            builder.start()
+        });
+        let server = server.map_err(|error| match error {
+            pannier::Error::Directive { .. } => PyValueError::new_err(error.to_string()),
+            error => PyOSError::new_err(error.to_string()),
+        })?;
+        Ok(Self {
+            birthplace: Birthplace::here(),
+            addresses: server.addrs().iter().map(|at| (at.ip().to_string(), at.port())).collect(),
+            unix_socket: server.unix_socket().map(|path| path.display().to_string()),
+            running: Mutex::new(Some(server)),
+        })
+    }
+
+    /// Whether this process is the one that started it.
+    #[getter]
+    fn is_here(&self) -> bool {
+        self.birthplace.is_here()
+    }
+
+    /// Finishes what was received, closes all connections and ends its threads. Again is nothing.
+    fn stop(&self, py: Python<'_>) {
+        if self.birthplace.is_here() {
+            py.detach(|| {
+                let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(server) = running {
+                    server.stop();
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if !self.birthplace.is_here() {
+            // Its threads are the parent's: there is nobody to wait for.
+            std::mem::forget(running);
+        }
+    }
+}
