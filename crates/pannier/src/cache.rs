@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use pannier_clock::Clock;
 use pannier_engine::{
     ConnectionInfo, Engine, Host, Mailbox, Next, Now, Options, Session, Transport,
@@ -193,6 +194,23 @@ impl Cache {
     where
         I: IntoIterator<Item: AsRef<[u8]>>,
     {
+        self.reply(self.call_bytes(args)?)
+    }
+
+    /// The same with the reply, or the error, in the wire form of RESP3.
+    ///
+    /// ```
+    /// let cache = pannier::Cache::new();
+    /// assert_eq!(cache.call_bytes(["INCR", "n"])?, b":1\r\n"[..]);
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NeedsClient`] for commands about their connection.
+    pub fn call_bytes<I>(&self, args: I) -> Result<Bytes, Error>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
         let now = self.core.enter();
         let mut seat = self.core.seat();
         seat.args.clear();
@@ -201,7 +219,7 @@ impl Cache {
     }
 
     /// Runs the command whose arguments lie in the seat.
-    fn call_seated(&self, mut guard: MappedMutexGuard<'_, Seat>, now: Now) -> Result<Frame, Error> {
+    fn call_seated(&self, mut guard: MappedMutexGuard<'_, Seat>, now: Now) -> Result<Bytes, Error> {
         let core = &self.core;
         let seat = &mut *guard;
         let args = std::mem::take(&mut seat.args);
@@ -225,8 +243,7 @@ impl Cache {
                     return Err(Error::NeedsClient);
                 }
                 seat.session = Some(session);
-                drop(guard);
-                self.reply(replied)
+                Ok(replied)
             }
             Next::Close if session.is_cut() => Err(Error::Closed),
             Next::Close => Err(Error::NeedsClient),
@@ -238,14 +255,12 @@ impl Cache {
     }
 
     /// Goes on with a call that waits, as a client that can be seen, unblocked and killed.
-    fn call_waiting(&self, session: Session, args: OwnedArgs, next: Next) -> Result<Frame, Error> {
+    fn call_waiting(&self, session: Session, args: OwnedArgs, next: Next) -> Result<Bytes, Error> {
         session.list();
-        let mut client = Client::new(Arc::clone(&self.core), session);
-        let reply = client.finish(&args, next)?;
-        self.reply(reply)
+        Client::new(Arc::clone(&self.core), session).finish(&args, next)
     }
 
-    fn reply(&self, mut replied: bytes::Bytes) -> Result<Frame, Error> {
+    fn reply(&self, mut replied: Bytes) -> Result<Frame, Error> {
         match frame::next(&mut replied)? {
             Some((frame, _)) => frame::checked(frame),
             None => Err(Error::Unexpected("no reply".into())),
