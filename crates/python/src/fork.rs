@@ -11,7 +11,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use pyo3::pyfunction;
+use pyo3::{PyErr, import_exception, pyfunction};
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
@@ -36,3 +36,14 @@ impl Birthplace {
         self == Self::here()
     }
 }
+
+/// Why something of the parent's is not used here.
+#[cold]
+pub(crate) fn refused(what: &str) -> PyErr {
+    ForkedError::new_err(format!(
+        "{what} lives in the process of which this one is a fork: open another here"
+    ))
+}
+
+import_exception!(pannier.exceptions, ForkedError);
+import_exception!(pannier.exceptions, PannierError);

@@ -12,7 +12,13 @@
 //! Neighbours: `python/pannier/__init__.py` is the public face; the tests are in `tests/python`
 //! and run from the built wheel.
 
+mod bell;
+mod brief;
+mod cache;
+mod client;
 mod fork;
+mod reply;
+mod request;
 mod server;
 
 use pyo3::pymodule;
@@ -20,6 +26,10 @@ use pyo3::pymodule;
 /// The native half of `pannier`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::cache::Cache;
+    #[pymodule_export]
+    use crate::client::{Client, TimedOut, pack};
     #[pymodule_export]
     use crate::fork::forked;
     #[pymodule_export]

@@ -1,6 +1,9 @@
 """Pannier: a cache that speaks the Redis protocol, inside your process.
 
 * `Server` listens on a port or a Unix socket; any Redis client can connect to it.
+* `Cache` is called directly, without a socket, and has connections for unmodified redis-py.
+* `pannier.django.PannierCache` is a cache back end for Django.
+* The pytest plugin has fixtures: a server, a cache, a URL for every test.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import os
 
 from . import _native
+from .cache import Cache
 from .exceptions import (
     ForkedError,
     LockError,
@@ -17,13 +21,20 @@ from .exceptions import (
     TimeoutError,
     WatchError,
 )
+from .lock import Lock
+from .pipeline import Pipeline
+from .pubsub import PubSub
 from .server import Server
 
 __all__ = [
+    "Cache",
     "ForkedError",
+    "Lock",
     "LockError",
     "NoScriptError",
     "PannierError",
+    "Pipeline",
+    "PubSub",
     "ResponseError",
     "Server",
     "TimeoutError",

@@ -1,11 +1,88 @@
 """The native half of `pannier`: not for direct use, and without promises between versions."""
 
-from typing import Optional, final
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable, Optional, final
 
 VERSION: str
 
 def forked() -> None:
     """Counts a fork; called in the child."""
+
+def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
+    """Requests in wire form, for `Client.send_packed`."""
+
+class TimedOut(TimeoutError):
+    """A wait for a reply that did not come."""
+
+class Cache:
+    """One database of a cache in this process."""
+
+    def __new__(
+        cls,
+        other: Optional[Cache],
+        directives: list[tuple[str, str]],
+        seed: Optional[int],
+        db: int,
+        text: Optional[tuple[str, str]],
+        error: Callable[[str], Any],
+        push: Callable[[list[Any]], Any],
+    ) -> Cache: ...
+    @property
+    def db(self) -> int:
+        """The number of the database."""
+    @property
+    def databases(self) -> int:
+        """How many databases there are."""
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def execute(self, *args: Any) -> Any:
+        """Runs any command and returns its reply as RESP3 shapes it; raises what it refuses."""
+    def execute_raw(self, *args: Any) -> Any:
+        """The same, with strings as bytes whatever this cache decodes."""
+    def connect(
+        self,
+        text: Optional[tuple[str, str]],
+        error: Callable[[str], Any],
+        push: Callable[[list[Any]], Any],
+    ) -> Client:
+        """A session of its own that begins in this database."""
+
+@final
+class Client:
+    """One session of a cache."""
+
+    @property
+    def id(self) -> int:
+        """Its number, as CLIENT ID tells it."""
+    @property
+    def is_here(self) -> bool:
+        """Whether its engine is this process's."""
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, by either side."""
+    def send(self, *args: Any) -> None:
+        """Executes a command; its reply is there to be received, unless it waits."""
+    def send_packed(self, requests: Any) -> None:
+        """Executes requests that are packed already."""
+    def receive(self, raw: bool = False, timeout: Optional[float] = None) -> Any:
+        """The next reply or message, after waiting for it; TimedOut after so many seconds."""
+    def take(self, raw: bool) -> Optional[tuple[Any]]:
+        """The next reply or message in a tuple, None when there is none yet."""
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Whether something can be received, or the end be noticed, within so many seconds."""
+    def is_ready(self) -> bool:
+        """Whether something can be received, or the end be noticed, at once."""
+    def run(self, commands: list[tuple[Any, ...]], raw: bool) -> list[Any]:
+        """Executes commands and returns their replies, errors among them."""
+    def fileno(self) -> int:
+        """A file that can be read once `arm` has said that nothing is there and something came."""
+    def arm(self) -> Optional[float]:
+        """In how many seconds to look again: 0 when something is there, None for never."""
+    def close(self) -> None:
+        """Ends the session. Again is nothing."""
+    def shutdown(self, how: Any) -> None:
+        """What a socket is told before it is closed."""
 
 @final
 class Server:

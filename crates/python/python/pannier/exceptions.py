@@ -7,6 +7,8 @@ redis-py's.
 
 from __future__ import annotations
 
+import builtins
+
 __all__ = [
     "ForkedError",
     "LockError",
@@ -38,7 +40,7 @@ class LockError(PannierError, ValueError):
     """A lock could not be taken, or was not held any more."""
 
 
-class TimeoutError(PannierError, TimeoutError):
+class TimeoutError(PannierError, builtins.TimeoutError):
     """A wait ended without a reply."""
 
 

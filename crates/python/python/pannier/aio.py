@@ -1,0 +1,247 @@
+"""The same connections for `redis.asyncio`.
+
+A command is executed when it is sent, in the event loop's thread: most take less time than a turn
+of the loop. Where a reply is not there yet (a command that waits, a message), the loop watches a
+file of the client's, into which the engine writes when something has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any, Iterable, Optional
+
+import redis.asyncio
+from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.exceptions import ConnectionError, DataError, TimeoutError
+
+from . import _native
+from .transport import PLACE, Push
+
+try:
+    from redis._parsers import _AsyncRESP3Parser
+except ImportError as error:  # redis-py 4 and before
+    raise ImportError("connections without sockets need redis-py 5 or later") from error
+
+if TYPE_CHECKING:
+    from .cache import Cache
+
+__all__ = ["Connection", "ConnectionPool"]
+
+
+class Parser(_AsyncRESP3Parser):
+    """The part of a parser that is not parsing."""
+
+    def on_connect(self, connection: Any) -> None:
+        """Nothing is read here."""
+
+    def on_disconnect(self) -> None:
+        """Nothing was read here."""
+
+    async def can_read(self) -> bool:
+        """Nothing lies here."""
+        return False
+
+    async def can_read_destructive(self) -> bool:
+        """Nothing lies here."""
+        return False
+
+
+class Channel:
+    """What redis-py takes for the two halves of a stream."""
+
+    def __init__(self, client: _native.Client) -> None:
+        self.client = client
+        #: For the question whether anything was read that nobody took.
+        self._buffer = b""
+
+    def close(self) -> None:
+        """Ends the session."""
+        self.client.close()
+
+    async def wait_closed(self) -> None:
+        """It has ended."""
+
+    def get_extra_info(self, name: str) -> None:
+        """Nothing is known of a peer."""
+
+    async def readable(self) -> None:
+        """Returns when something can be received."""
+        client = self.client
+        loop = asyncio.get_running_loop()
+        while True:
+            most = client.arm()
+            if most == 0:
+                return
+            came = loop.create_future()
+            file = client.fileno()
+            loop.add_reader(file, _settle, came)
+            try:
+                await asyncio.wait_for(came, most)
+            except asyncio.TimeoutError:
+                pass
+            finally:
+                loop.remove_reader(file)
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Connection(UnixDomainSocketConnection):
+    """A connection to a cache in this process."""
+
+    host = "in-process"
+    port = 0
+
+    def __init__(self, *, pannier: "Cache", **options: Any) -> None:
+        self._cache = pannier
+        options.pop("path", None)
+        super().__init__(path="in-process", **options)
+        self._plain = self.encoder.encoding.lower() in ("utf-8", "utf8")
+
+    def repr_pieces(self) -> "list[tuple[str, Any]]":
+        pieces = [("cache", self._cache), ("db", self.db)]
+        return pieces + ([("client_name", self.client_name)] if self.client_name else [])
+
+    def set_parser(self, parser_class: Any) -> None:
+        self._parser = Parser(socket_read_size=self._socket_read_size)
+
+    def _host_error(self) -> str:
+        return PLACE
+
+    async def _connect(self) -> None:
+        encoder = self.encoder
+        text = (encoder.encoding, encoder.encoding_errors) if encoder.decode_responses else None
+        client = self._cache.connect(text, self._parser.parse_error, Push)
+        self._reader = self._writer = Channel(client)
+
+    async def send_command(self, *args: Any, **options: Any) -> None:
+        if self._writer is None:
+            await self.connect()
+        if self.health_check_interval and options.get("check_health", True):
+            await self.check_health()
+        if not self._plain:
+            args = (args[0], *map(self.encoder.encode, args[1:]))
+        try:
+            self._writer.client.send(*args)
+        except TypeError as error:
+            raise DataError(str(error)) from None
+        except OSError as error:
+            await self.disconnect(nowait=True)
+            raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if self._writer is None:
+            await self.connect()
+        if check_health:
+            await self.check_health()
+        if isinstance(command, str):
+            command = command.encode()
+        try:
+            for piece in (command,) if isinstance(command, bytes) else command:
+                self._writer.client.send_packed(piece)
+        except OSError as error:
+            await self.disconnect(nowait=True)
+            raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
+
+    def pack_command(self, *args: Any) -> "list[bytes]":
+        return self.pack_commands([args])
+
+    def pack_commands(self, commands: Iterable[Any]) -> "list[bytes]":
+        encode = self.encoder.encode
+        if not self._plain:
+            commands = [(args[0], *map(encode, args[1:])) for args in commands]
+        try:
+            return [_native.pack(commands)]
+        except TypeError as error:
+            raise DataError(str(error)) from None
+
+    async def can_read(self) -> bool:
+        if self._writer is None:
+            return False
+        try:
+            return bool(self._writer.client.is_ready())
+        except OSError as error:
+            await self.disconnect(nowait=True)
+            raise ConnectionError(f"Error while reading from {PLACE}: {error}") from None
+
+    can_read_destructive = can_read
+
+    async def read_response(
+        self,
+        disable_decoding: bool = False,
+        timeout: Optional[float] = None,
+        *,
+        disconnect_on_error: bool = True,
+        push_request: Optional[bool] = False,
+    ) -> Any:
+        try:
+            response = await self._receive(disable_decoding, timeout, push_request)
+        except _native.TimedOut:
+            if timeout is not None:
+                return None
+            if disconnect_on_error:
+                await self.disconnect(nowait=True)
+            raise TimeoutError(f"Timeout reading from {PLACE}") from None
+        except OSError as error:
+            if disconnect_on_error:
+                await self.disconnect(nowait=True)
+            raise ConnectionError(f"Error while reading from {PLACE}: {error}") from None
+        except BaseException:
+            if disconnect_on_error:
+                await self.disconnect(nowait=True)
+            raise
+        if self.health_check_interval:
+            self.next_health_check = asyncio.get_running_loop().time() + self.health_check_interval
+        if isinstance(response, Exception):
+            if isinstance(response, ConnectionError) and disconnect_on_error:
+                await self.disconnect(nowait=True)
+            raise response from None
+        return response
+
+    async def _receive(
+        self, raw: bool, timeout: Optional[float], push_request: Optional[bool]
+    ) -> Any:
+        """The next reply; raises what the native client raises when the time is over."""
+        channel = self._reader
+        if channel is None:
+            raise ConnectionError("Connection closed by server.")
+        client = channel.client
+        most = None if timeout == math.inf else self.socket_timeout if timeout is None else timeout
+        loop = asyncio.get_running_loop()
+        end = None if most is None else loop.time() + most
+        while True:
+            if not client.is_ready():
+                left = None if end is None else max(0.0, end - loop.time())
+                try:
+                    await asyncio.wait_for(channel.readable(), left)
+                except asyncio.TimeoutError:
+                    raise _native.TimedOut("no reply in time") from None
+            response = client.take(raw)
+            if response is None:
+                continue
+            response = response[0]
+            if type(response) is not Push:
+                return response
+            response = await self._parser.handle_push_response(response)
+            if push_request:
+                return response
+
+
+class ConnectionPool(redis.asyncio.ConnectionPool):
+    """A pool of such connections. Its options are those of redis-py's pools and connections."""
+
+    def __init__(self, pannier: "Cache", **options: Any) -> None:
+        options.setdefault("db", pannier.db)
+        options.setdefault("connection_class", Connection)
+        options.setdefault("socket_timeout", None)
+        super().__init__(pannier=pannier, **options)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> "ConnectionPool":
+        """A pool of a named cache: `pannier://name/1`, as `Cache.from_url` takes it."""
+        from .cache import Cache
+
+        return cls(Cache.from_url(url, db=options.pop("db", None)), **options)

@@ -1,0 +1,146 @@
+"""`Pipeline`: commands that are collected and run together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+from .commands import Commands
+from .commands.base import Convert
+from .exceptions import PannierError, ResponseError, WatchError
+
+if TYPE_CHECKING:
+    from . import _native
+    from .cache import Cache
+    from .commands.scripts import Script
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline(Commands):
+    """Commands that are collected by their methods and run by `execute()`.
+
+    >>> with cache.pipeline() as pipeline:
+    ...     pipeline.incr("visits").expire("visits", 60).execute()
+    [1, True]
+
+    A transaction (the default) runs as one step. After `watch()` commands run at once, so that
+    they can be looked at, until `multi()`; `execute()` then raises `WatchError` if a watched key
+    has changed meanwhile.
+    """
+
+    def __init__(self, cache: "Cache", transaction: bool = True) -> None:
+        self.cache = cache
+        self.is_transaction = transaction
+        self.watching = False
+        self.explicit_transaction = False
+        self._commands: "list[tuple[Any, ...]]" = []
+        self._converts: "list[Convert]" = []
+        self._client: "Optional[_native.Client]" = None
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reset()
+
+    def __del__(self) -> None:
+        try:
+            self.reset()
+        except Exception:
+            pass
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _run(self, args: "tuple[Any, ...]", convert: Convert = None) -> Any:
+        if self.watching and not self.explicit_transaction:
+            reply = self._session().run([args], False)[0]
+            if isinstance(reply, Exception):
+                raise reply
+            return reply if convert is None else convert(reply)
+        self._commands.append(args)
+        self._converts.append(convert)
+        return self
+
+    def _run_script(self, script: "Script", args: "tuple[Any, ...]") -> Any:
+        # Whether it is cached would only be known when it is too late.
+        return self._run(("EVAL", script.script, *args))
+
+    def execute_command(self, *args: Any) -> Any:
+        """Collects any command."""
+        return self._run(args)
+
+    def watch(self, *names: Any) -> bool:
+        """Lets `execute()` fail if one of these keys changes before; commands run at once now."""
+        if self.explicit_transaction:
+            raise PannierError("watch: the transaction has begun already")
+        self.watching = True
+        return bool(self._run(("WATCH", *names)))
+
+    def unwatch(self) -> bool:
+        """Forgets the watched keys."""
+        if self.watching and not self.explicit_transaction:
+            self._run(("UNWATCH",))
+            self.watching = False
+        return True
+
+    def multi(self) -> None:
+        """Begins to collect again after `watch()`."""
+        if self._commands:
+            raise PannierError("multi: commands were collected already")
+        self.explicit_transaction = True
+
+    def execute(self, raise_on_error: bool = True) -> Any:
+        """Runs what was collected and returns the replies; the first error is raised, or they lie
+        among the replies."""
+        commands, converts = self._commands, self._converts
+        if not commands and not self.watching:
+            return []
+        try:
+            if self.is_transaction or self.explicit_transaction:
+                replies = self._transaction(commands)
+            else:
+                replies = self._session().run(commands, False)
+            for index, (reply, convert) in enumerate(zip(replies, converts)):
+                if isinstance(reply, Exception):
+                    if raise_on_error:
+                        name = " ".join(str(arg) for arg in commands[index])[:100]
+                        raise type(reply)(f"Command # {index + 1} ({name}) of pipeline: {reply}")
+                elif convert is not None:
+                    replies[index] = convert(reply)
+            return replies
+        finally:
+            self.reset()
+
+    def _transaction(self, commands: "list[tuple[Any, ...]]") -> "list[Any]":
+        replies = self._session().run([("MULTI",), *commands, ("EXEC",)], False)
+        executed = replies[-1]
+        if executed is None:
+            raise WatchError("Watched variable changed.")
+        if isinstance(executed, Exception):
+            # What was refused while collecting says more than EXEC does.
+            refused = (reply for reply in replies[1:-1] if isinstance(reply, ResponseError))
+            raise next(refused, executed)
+        return list(executed)
+
+    def reset(self) -> None:
+        """Forgets what was collected and watched."""
+        self._commands, self._converts = [], []
+        client, self._client = self._client, None
+        if client is not None and client.is_here and not client.closed:
+            if self.watching:
+                client.run([("UNWATCH",)], True)
+            self.cache._give_back(client)
+        self.watching = self.explicit_transaction = False
+
+    def discard(self) -> None:
+        """The same, as the protocol calls it."""
+        self.reset()
+
+    def _session(self) -> "_native.Client":
+        if self._client is None:
+            self._client = self.cache._borrow()
+        return self._client

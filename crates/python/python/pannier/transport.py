@@ -1,0 +1,204 @@
+"""Connections without sockets for unmodified redis-py.
+
+`redis.Redis(connection_pool=cache.connection_pool())` is a redis-py client like any other:
+pipelines, transactions, pub/sub, blocking commands, retries, health checks, both protocols. Only
+its connections hand requests straight to a session of the cache's engine and take replies as
+Python objects, so nothing is encoded, sent, received or parsed in Python.
+
+A connection is derived from redis-py's for Unix sockets, as the kind that has no host, and takes
+the place of whatever would touch the socket. The parser stays for what is not parsing: making
+exceptions of error texts, and handing messages to those who registered for them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional
+
+import redis
+from redis.connection import UnixDomainSocketConnection
+from redis.exceptions import ConnectionError, DataError, TimeoutError
+
+from . import _native
+
+try:
+    from redis._parsers import _RESP3Parser
+except ImportError as error:  # redis-py 4 and before
+    raise ImportError("connections without sockets need redis-py 5 or later") from error
+
+if TYPE_CHECKING:
+    from .cache import Cache
+
+__all__ = ["Connection", "ConnectionPool"]
+
+_UNSET = object()
+
+#: What redis-py calls the argument that was not given, where it has a name for it.
+_SENTINEL = getattr(redis.utils, "SENTINEL", _UNSET)
+
+
+#: How messages of errors name the other side.
+PLACE = "a cache in this process"
+
+
+class Push(List[Any]):
+    """A message, to be told from a reply."""
+
+
+class Parser(_RESP3Parser):
+    """The part of a parser that is not parsing."""
+
+    def on_connect(self, connection: Any) -> None:
+        """Nothing is read here."""
+
+    def on_disconnect(self) -> None:
+        """Nothing was read here."""
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """Nothing lies here."""
+        return False
+
+
+class Connection(UnixDomainSocketConnection):
+    """A connection to a cache in this process."""
+
+    host = "in-process"
+    port = 0
+
+    def __init__(self, pannier: "Cache", **options: Any) -> None:
+        self._cache = pannier
+        options.pop("path", None)
+        super().__init__(path="in-process", **options)
+        self._plain = self.encoder.encoding.lower() in ("utf-8", "utf8")
+
+    def repr_pieces(self) -> "list[tuple[str, Any]]":
+        pieces = [("cache", self._cache), ("db", self.db)]
+        return pieces + ([("client_name", self.client_name)] if self.client_name else [])
+
+    def set_parser(self, parser_class: Any) -> None:
+        self._parser = Parser(socket_read_size=self._socket_read_size)
+
+    def _host_error(self) -> str:
+        return PLACE
+
+    def _connect(self) -> _native.Client:
+        encoder = self.encoder
+        text = (encoder.encoding, encoder.encoding_errors) if encoder.decode_responses else None
+        return self._cache.connect(text, self._parser.parse_error, Push)
+
+    def send_command(self, *args: Any, **options: Any) -> None:
+        client = self._sock
+        if client is None:
+            self.connect()
+            client = self._sock
+        if self.health_check_interval and options.get("check_health", True):
+            self.check_health()
+            client = self._sock
+        if not self._plain:
+            args = (args[0], *map(self.encoder.encode, args[1:]))
+        try:
+            client.send(*args)
+        except TypeError as error:
+            raise DataError(str(error)) from None
+        except OSError as error:
+            self.disconnect()
+            raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if self._sock is None:
+            self.connect()
+        if check_health:
+            self.check_health()
+        if isinstance(command, str):
+            command = command.encode()
+        try:
+            for piece in (command,) if isinstance(command, bytes) else command:
+                self._sock.send_packed(piece)
+        except OSError as error:
+            self.disconnect()
+            raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
+
+    def pack_command(self, *args: Any) -> "list[bytes]":
+        return self.pack_commands([args])
+
+    def pack_commands(self, commands: Iterable[Any]) -> "list[bytes]":
+        encode = self.encoder.encode
+        if not self._plain:
+            commands = [(args[0], *map(encode, args[1:])) for args in commands]
+        try:
+            return [_native.pack(commands)]
+        except TypeError as error:
+            raise DataError(str(error)) from None
+
+    def can_read(self, timeout: Optional[float] = 0) -> bool:
+        if self._sock is None:
+            self.connect()
+        try:
+            client: _native.Client = self._sock
+            return client.is_ready() if timeout == 0 else client.wait(timeout)
+        except OSError as error:
+            self.disconnect()
+            raise ConnectionError(f"Error while reading from {PLACE}: {error}") from None
+
+    def read_response(
+        self,
+        disable_decoding: bool = False,
+        *,
+        timeout: Any = _UNSET,
+        disconnect_on_error: bool = True,
+        push_request: bool = False,
+    ) -> Any:
+        client = self._sock
+        if client is None:
+            raise ConnectionError("Connection closed by server.")
+        if timeout is _UNSET or timeout is _SENTINEL:
+            timeout = self._socket_timeout
+        try:
+            response = client.receive(disable_decoding, timeout)
+            while type(response) is Push:
+                response = self._parser.handle_push_response(response)
+                if push_request:
+                    break
+                response = client.receive(disable_decoding, timeout)
+        except _native.TimedOut:
+            if disconnect_on_error:
+                self.disconnect()
+            raise TimeoutError(f"Timeout reading from {PLACE}") from None
+        except OSError as error:
+            if disconnect_on_error:
+                self.disconnect()
+            raise ConnectionError(f"Error while reading from {PLACE}: {error}") from None
+        except BaseException:
+            if disconnect_on_error:
+                self.disconnect()
+            raise
+        if self.health_check_interval:
+            self._put_off_health_check()
+        if isinstance(response, Exception):
+            if isinstance(response, ConnectionError) and disconnect_on_error:
+                self.disconnect()
+            try:
+                raise response
+            finally:
+                del response  # an exception that knows its own frame is a cycle
+        return response
+
+    def _put_off_health_check(self) -> None:
+        self.next_health_check = time.monotonic() + self.health_check_interval
+
+
+class ConnectionPool(redis.ConnectionPool):
+    """A pool of such connections. Its options are those of redis-py's pools and connections."""
+
+    def __init__(self, pannier: "Cache", **options: Any) -> None:
+        options.setdefault("db", pannier.db)
+        options.setdefault("connection_class", Connection)
+        options.setdefault("socket_timeout", None)
+        super().__init__(pannier=pannier, **options)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> "ConnectionPool":
+        """A pool of a named cache: `pannier://name/1`, as `Cache.from_url` takes it."""
+        from .cache import Cache
+
+        return cls(Cache.from_url(url, db=options.pop("db", None)), **options)

@@ -1,0 +1,95 @@
+//! Which commands are brief enough to keep the interpreter's lock, and which may wait.
+//!
+//! Giving the lock away costs little by itself, but a thread that waits for it then runs for a
+//! whole switch interval (5 ms) before we are back: far too much for a command that takes a
+//! microsecond. So a command that the command table calls fast (constant or logarithmic time)
+//! keeps the lock, and anything else gives it away. While something long runs, brief commands
+//! give it away too, because they may have to wait for a shard that a script holds.
+//!
+//! The names come from the table itself, by COMMAND, once in a process. Neighbours: `client` and
+//! `cache` ask here.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use pyo3::prelude::*;
+
+/// How long a command may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// A microsecond or a few.
+    Brief,
+    /// As long as what it works on is large.
+    Long,
+    /// Until somebody else does something.
+    Waits,
+}
+
+/// How long a command of so many arguments may take.
+pub(crate) fn span(name: &[u8], args: usize) -> Span {
+    let mut lower = [0; NAME_MAX];
+    let Some(lower) = lower.get_mut(..name.len()) else { return Span::Long };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    match SPANS.get().and_then(|spans| spans.get(&*lower)) {
+        Some(Span::Brief) if args > ARGS_MAX || LONG.load(Relaxed) > 0 => Span::Long,
+        Some(span) => *span,
+        None => Span::Long,
+    }
+}
+
+/// Learns the names from the reply to COMMAND, when nobody has yet.
+pub(crate) fn learn<'py>(ask: impl FnOnce() -> PyResult<Bound<'py, PyAny>>) -> PyResult<()> {
+    if SPANS.get().is_none() {
+        let rows: Vec<Bound<'py, PyAny>> = ask()?.extract()?;
+        let spans: PyResult<Vec<_>> = rows.iter().map(span_of_row).collect();
+        let spans = spans?.into_iter().flatten().collect();
+        SPANS.get_or_init(|| spans);
+    }
+    Ok(())
+}
+
+/// Name and span of a row; none for what is neither brief nor waits.
+fn span_of_row(row: &Bound<'_, PyAny>) -> PyResult<Option<(Vec<u8>, Span)>> {
+    let name: Vec<u8> = row.get_item(0)?.extract()?;
+    let flags: Vec<Vec<u8>> = row.get_item(2)?.extract()?;
+    let has = |wanted: &[u8]| flags.iter().any(|flag| flag == wanted);
+    let span = if has(b"blocking") {
+        Some(Span::Waits)
+    } else if has(b"fast") || BRIEF_TOO.contains(&&*name) {
+        Some(Span::Brief)
+    } else {
+        None
+    };
+    Ok(span.map(|span| (name, span)))
+}
+
+/// Runs something long; meanwhile nothing counts as brief.
+pub(crate) fn while_long<R>(work: impl FnOnce() -> R) -> R {
+    struct Over;
+    impl Drop for Over {
+        fn drop(&mut self) {
+            LONG.fetch_sub(1, Relaxed);
+        }
+    }
+    LONG.fetch_add(1, Relaxed);
+    let _over = Over;
+    work()
+}
+
+/// Not called fast, because what they replace or remove may be large; here that is freed in the
+/// background.
+const BRIEF_TOO: [&[u8]; 8] =
+    [b"set", b"setex", b"psetex", b"getset", b"del", b"unlink", b"getrange", b"setrange"];
+
+static SPANS: OnceLock<HashMap<Vec<u8>, Span>> = OnceLock::new();
+
+/// How many long ones run.
+static LONG: AtomicUsize = AtomicUsize::new(0);
+
+/// Whoever passes more arguments than these may keep the engine busy with any command.
+const ARGS_MAX: usize = 64;
+
+/// No command that is fast has a longer name.
+const NAME_MAX: usize = 24;

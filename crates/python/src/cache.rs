@@ -1,0 +1,240 @@
+//! A cache without a socket: one logical database of an engine in this process.
+//!
+//! Caches made from one another share the engine. After a fork the engine is the parent's, whose
+//! threads may hold its locks, so the child leaves it alone and opens an empty one of its own by
+//! the same directives when it first uses the cache: a cache may forget. Each fork adds a link to
+//! a chain that starts at the parent's; there is no lock on the way to the first.
+//!
+//! Rules: what is brief keeps the interpreter's lock, everything else gives it away (`brief`). No
+//! lock of the engine is held while an object is made whose making may run Python code; a bytes
+//! object or a str runs none.
+//!
+//! Neighbours: `client` for whatever needs a session; `python/pannier/cache.py` has the methods
+//! that users see. Tests: `tests/python/test_cache.py`.
+
+use std::sync::{Arc, OnceLock};
+
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::brief::{self, Span};
+use crate::client::Client;
+use crate::fork::{Birthplace, PannierError};
+use crate::reply::{Replies, Style, Text};
+use crate::request::{self, Bytes};
+
+/// One database of a cache in this process.
+#[pyclass(subclass, frozen, module = "pannier._native")]
+pub(crate) struct Cache {
+    family: Arc<Family>,
+    handles: Link,
+    style: Style,
+    #[pyo3(get)]
+    db: usize,
+}
+
+/// What caches of one engine share.
+struct Family {
+    directives: Vec<(String, String)>,
+    seed: Option<u64>,
+    engines: Link,
+}
+
+/// A cache by the process that it was opened in.
+struct Link {
+    birthplace: Birthplace,
+    cache: Option<pannier::Cache>,
+    next: OnceLock<Box<Self>>,
+}
+
+#[pymethods]
+impl Cache {
+    /// Opens an engine by directives, or another database of a given cache's. `text` is encoding
+    /// and error handler of strings that are to be decoded; `error` makes an exception of an
+    /// error's text, `push` something of a message.
+    #[new]
+    #[pyo3(signature = (other, directives, seed, db, text, error, push))]
+    #[expect(clippy::too_many_arguments, reason = "Python's side of it has keywords")]
+    fn new(
+        py: Python<'_>,
+        other: Option<&Self>,
+        directives: Vec<(String, String)>,
+        seed: Option<u64>,
+        db: usize,
+        text: Option<(String, String)>,
+        error: Py<PyAny>,
+        push: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let family = match other {
+            Some(other) => Arc::clone(&other.family),
+            None => py.detach(|| Family::open(directives, seed)).map(Arc::new)?,
+        };
+        let handle = family.database(db)?;
+        let text = text.map(|(encoding, errors)| Text::new(encoding, errors));
+        let style = Style { text, error, push };
+        let cache = Self { handles: Link::new(handle), family, style, db };
+        brief::learn(|| cache.run(py, &PyTuple::new(py, ["COMMAND"])?, true))?;
+        Ok(cache)
+    }
+
+    /// How many databases there are.
+    #[getter]
+    fn databases(&self) -> PyResult<usize> {
+        Ok(self.cache()?.databases())
+    }
+
+    /// Number of keys in this database.
+    fn __len__(&self) -> PyResult<usize> {
+        Ok(self.cache()?.len())
+    }
+
+    /// A cache is true, also an empty one: `if cache:` asks whether there is one.
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    /// Runs any command and returns its reply as RESP3 shapes it; raises what it refuses.
+    #[pyo3(signature = (*args))]
+    fn execute<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, args, false)
+    }
+
+    /// The same, with strings as bytes whatever this cache decodes.
+    #[pyo3(signature = (*args))]
+    fn execute_raw<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.run(py, args, true)
+    }
+
+    /// A session of its own that begins in this database. Given functions take the place of this
+    /// cache's, and so does `text`.
+    #[pyo3(signature = (text, error, push))]
+    fn connect(
+        &self,
+        text: Option<(String, String)>,
+        error: Py<PyAny>,
+        push: Py<PyAny>,
+    ) -> PyResult<Client> {
+        let text = text.map(|(encoding, errors)| Text::new(encoding, errors));
+        Ok(Client::new(self.cache()?, Style { text, error, push }))
+    }
+}
+
+impl Cache {
+    /// The cache of this process.
+    #[inline]
+    fn cache(&self) -> PyResult<&pannier::Cache> {
+        self.handles.here(|| self.family.database(self.db))
+    }
+
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        raw: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.cache()?;
+        let args = request::words(args)?;
+        let replied = match brief::span(args[0].as_slice(), args.len()) {
+            Span::Brief => cache.call_bytes(&args),
+            Span::Long => {
+                let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_slice().to_vec()).collect();
+                py.detach(|| brief::while_long(|| cache.call_bytes(&args)))
+            }
+            Span::Waits => return self.wait_for(py, &args, raw),
+        };
+        let replied = replied.map_err(|error| PannierError::new_err(error.to_string()))?;
+        let reply = Replies::new(py, &self.style, raw, (&replied, 0)).next()?;
+        if matches!(replied.first(), Some(b'-' | b'!')) {
+            return Err(PyErr::from_value(reply));
+        }
+        Ok(reply)
+    }
+
+    /// Runs what may wait as a client of its own, so that signals are seen meanwhile.
+    fn wait_for<'py>(
+        &self,
+        py: Python<'py>,
+        args: &[Bytes<'py>],
+        raw: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Style { text, error, push } = &self.style;
+        let style =
+            Style { text: text.clone(), error: error.clone_ref(py), push: push.clone_ref(py) };
+        let client = Client::new(self.cache()?, style);
+        client.ask(py, args, raw)
+    }
+}
+
+impl Family {
+    fn open(directives: Vec<(String, String)>, seed: Option<u64>) -> PyResult<Self> {
+        let cache = open(&directives, seed)?;
+        Ok(Self { directives, seed, engines: Link::new(cache) })
+    }
+
+    /// A handle to a database of this process's engine.
+    fn database(&self, db: usize) -> PyResult<pannier::Cache> {
+        let engine = self.engines.here(|| open(&self.directives, self.seed))?;
+        engine.db(db).map_err(|error| PyIndexError::new_err(error.to_string()))
+    }
+}
+
+fn open(directives: &[(String, String)], seed: Option<u64>) -> PyResult<pannier::Cache> {
+    let mut builder = pannier::Cache::builder();
+    for (name, value) in directives {
+        builder = builder.directive(name, value);
+    }
+    if let Some(seed) = seed {
+        builder = builder.seed(seed);
+    }
+    builder.build().map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+impl Link {
+    fn new(cache: pannier::Cache) -> Self {
+        Self { birthplace: Birthplace::here(), cache: Some(cache), next: OnceLock::new() }
+    }
+
+    /// The cache of this process, made at need.
+    #[inline]
+    fn here(&self, make: impl Fn() -> PyResult<pannier::Cache>) -> PyResult<&pannier::Cache> {
+        match &self.cache {
+            Some(cache) if self.birthplace.is_here() => Ok(cache),
+            _ => self.in_child(make),
+        }
+    }
+
+    #[cold]
+    fn in_child(&self, make: impl Fn() -> PyResult<pannier::Cache>) -> PyResult<&pannier::Cache> {
+        let mut link = self;
+        loop {
+            link = match link.next.get() {
+                Some(next) => next,
+                None => {
+                    let made = Box::new(Self::new(make()?));
+                    link.next.get_or_init(|| made)
+                }
+            };
+            if link.birthplace.is_here() {
+                let gone = || PyRuntimeError::new_err("a cache was dropped while it was used");
+                return link.cache.as_ref().ok_or_else(gone);
+            }
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if !self.birthplace.is_here() {
+            std::mem::forget(self.cache.take());
+        }
+    }
+}
