@@ -1,4 +1,4 @@
-//! Checkpoints from outside: random commands of all families, and what PANNIER ROLLBACK brings back.
+//! Checkpoints from outside: random commands of all families, and what a rollback brings back.
 //!
 //! A client sends what [`pannier_tests::random`] makes, with whole databases flushed and swapped,
 //! short deadlines, scripts, libraries and parameters in between, and sets, gives up and rolls

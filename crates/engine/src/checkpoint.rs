@@ -229,10 +229,9 @@ impl Checkpoints {
             Which::Id(id) => active.id == id,
             Which::Name(name) => active.name.as_deref() == Some(name),
         });
-        let depth = depth.ok_or(UNKNOWN)?;
+        let depth = depth.ok_or(Error::NO_CHECKPOINT)?;
         Ok((depth, Arc::clone(&list.active[depth].state)))
     }
 }
 
-const UNKNOWN: Error = Error::new("ERR no such checkpoint");
 const TOO_MANY: Error = Error::new("ERR too many checkpoints, RELEASE some");

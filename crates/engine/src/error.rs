@@ -41,6 +41,8 @@ impl Error {
         self.text.split([' ', '\r', '\n']).next().unwrap_or_default()
     }
 
+    /// The checkpoint is not active.
+    pub const NO_CHECKPOINT: Self = Self::new("ERR no such checkpoint");
     /// Malformed options.
     pub const SYNTAX: Self = Self::new("ERR syntax error");
     /// A value of another type.

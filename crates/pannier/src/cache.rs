@@ -286,6 +286,10 @@ impl Cache {
         Client::new(Arc::clone(&self.core), session)
     }
 
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     pub(crate) fn default_ttl(&self) -> Option<Duration> {
         self.core.default_ttl
     }

@@ -49,6 +49,7 @@ mod alarm;
 mod builder;
 mod cache;
 mod calls;
+mod checkpoint;
 mod client;
 mod error;
 mod frame;
@@ -65,13 +66,14 @@ pub use cache::Cache;
 pub use calls::{
     End, Hash, List, Message, Scan, Script, Set, SetOptions, SortedSet, Subscription, Transaction,
 };
+pub use checkpoint::Checkpoint;
 pub use client::Client;
 pub use error::{Error, ErrorKind, ReplyError};
 pub use frame::Frame;
 pub use house::Housekeeping;
 pub use pannier_clock::{Clock, VirtualClock};
-pub use pannier_engine::Policy;
 pub use pannier_engine::config::Config;
+pub use pannier_engine::{Kept, Policy};
 #[cfg(feature = "server")]
 pub use pannier_server::Crew;
 pub use reply::FromFrame;
