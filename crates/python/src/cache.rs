@@ -19,10 +19,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::brief::{self, Span};
+use crate::checkpoint::Checkpoint;
 use crate::client::Client;
 use crate::fork::{Birthplace, PannierError};
 use crate::reply::{Replies, Style, Text};
 use crate::request::{self, Bytes};
+use crate::server::Server;
 
 /// One database of a cache in this process.
 #[pyclass(subclass, frozen, module = "pannier._native")]
@@ -34,8 +36,17 @@ pub(crate) struct Cache {
     db: usize,
 }
 
+/// Whose engine a cache is to share.
+#[derive(FromPyObject)]
+enum Source<'py> {
+    /// Another cache's.
+    Cache(Bound<'py, Cache>),
+    /// A server's.
+    Server(Bound<'py, Server>),
+}
+
 /// What caches of one engine share.
-struct Family {
+pub(crate) struct Family {
     directives: Vec<(String, String)>,
     seed: Option<u64>,
     engines: Link,
@@ -50,15 +61,15 @@ struct Link {
 
 #[pymethods]
 impl Cache {
-    /// Opens an engine by directives, or another database of a given cache's. `text` is encoding
-    /// and error handler of strings that are to be decoded; `error` makes an exception of an
-    /// error's text, `push` something of a message.
+    /// Opens an engine by directives, or another database of a given cache's or server's. `text`
+    /// is encoding and error handler of strings that are to be decoded; `error` makes an exception
+    /// of an error's text, `push` something of a message.
     #[new]
     #[pyo3(signature = (other, directives, seed, db, text, error, push))]
     #[expect(clippy::too_many_arguments, reason = "Python's side of it has keywords")]
     fn new(
         py: Python<'_>,
-        other: Option<&Self>,
+        other: Option<Source<'_>>,
         directives: Vec<(String, String)>,
         seed: Option<u64>,
         db: usize,
@@ -67,7 +78,8 @@ impl Cache {
         push: Py<PyAny>,
     ) -> PyResult<Self> {
         let family = match other {
-            Some(other) => Arc::clone(&other.family),
+            Some(Source::Cache(other)) => Arc::clone(&other.get().family),
+            Some(Source::Server(server)) => Arc::new(server.get().family()?),
             None => py.detach(|| Family::open(directives, seed)).map(Arc::new)?,
         };
         let handle = family.database(db)?;
@@ -114,6 +126,11 @@ impl Cache {
         self.run(py, args, true)
     }
 
+    /// A state to come back to.
+    fn checkpoint(&self, py: Python<'_>) -> PyResult<Checkpoint> {
+        Checkpoint::new(py, self.cache()?)
+    }
+
     /// A session of its own that begins in this database. Given functions take the place of this
     /// cache's, and so does `text`.
     #[pyo3(signature = (text, error, push))]
@@ -131,7 +148,7 @@ impl Cache {
 impl Cache {
     /// The cache of this process.
     #[inline]
-    fn cache(&self) -> PyResult<&pannier::Cache> {
+    pub(crate) fn cache(&self) -> PyResult<&pannier::Cache> {
         self.handles.here(|| self.family.database(self.db))
     }
 
@@ -175,6 +192,15 @@ impl Cache {
 }
 
 impl Family {
+    /// That of a cache which somebody else has opened, by these directives.
+    pub(crate) fn of(
+        cache: pannier::Cache,
+        directives: Vec<(String, String)>,
+        seed: Option<u64>,
+    ) -> Self {
+        Self { directives, seed, engines: Link::new(cache) }
+    }
+
     fn open(directives: Vec<(String, String)>, seed: Option<u64>) -> PyResult<Self> {
         let cache = open(&directives, seed)?;
         Ok(Self { directives, seed, engines: Link::new(cache) })

@@ -15,6 +15,7 @@
 mod bell;
 mod brief;
 mod cache;
+mod checkpoint;
 mod client;
 mod fork;
 mod reply;
@@ -28,6 +29,8 @@ use pyo3::pymodule;
 mod _native {
     #[pymodule_export]
     use crate::cache::Cache;
+    #[pymodule_export]
+    use crate::checkpoint::Checkpoint;
     #[pymodule_export]
     use crate::client::{Client, TimedOut, pack};
     #[pymodule_export]

@@ -13,13 +13,16 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::fork::Birthplace;
+use crate::cache::{Cache, Family};
+use crate::fork::{self, Birthplace, PannierError};
 
 /// A running server; `stop()` ends it, and so does its deletion.
 #[pyclass(frozen, module = "pannier._native")]
 pub(crate) struct Server {
     running: Mutex<Option<pannier::Server>>,
     birthplace: Birthplace,
+    directives: Vec<(String, String)>,
+    seed: Option<u64>,
     /// Host and port of each TCP address.
     #[pyo3(get)]
     addresses: Vec<(String, u16)>,
@@ -30,18 +33,24 @@ pub(crate) struct Server {
 
 #[pymethods]
 impl Server {
-    /// Starts it. `port` 0 is any free port, `None` is no TCP at all.
+    /// Starts it, for a given cache or for one of its own. `port` 0 is any free port, `None` is
+    /// no TCP at all.
     #[new]
-    #[pyo3(signature = (port, unix_socket, seed, directives))]
+    #[pyo3(signature = (cache, port, unix_socket, seed, directives))]
     fn new(
         py: Python<'_>,
+        cache: Option<&Cache>,
         port: Option<u16>,
         unix_socket: Option<String>,
         seed: Option<u64>,
         directives: Vec<(String, String)>,
     ) -> PyResult<Self> {
+        let cache = cache.map(Cache::cache).transpose()?;
         let server = py.detach(|| {
             let mut builder = pannier::Server::builder();
+            if let Some(cache) = cache {
+                builder = builder.cache(cache);
+            }
             for (name, value) in &directives {
                 builder = builder.directive(name, value);
             }
@@ -58,7 +67,9 @@ impl Server {
             builder.start()
         });
         let server = server.map_err(|error| match error {
-            pannier::Error::Directive { .. } => PyValueError::new_err(error.to_string()),
+            pannier::Error::Directive { .. } | pannier::Error::Config(_) => {
+                PyValueError::new_err(error.to_string())
+            }
             error => PyOSError::new_err(error.to_string()),
         })?;
         Ok(Self {
@@ -66,6 +77,8 @@ impl Server {
             addresses: server.addrs().iter().map(|at| (at.ip().to_string(), at.port())).collect(),
             unix_socket: server.unix_socket().map(|path| path.display().to_string()),
             running: Mutex::new(Some(server)),
+            directives,
+            seed,
         })
     }
 
@@ -85,6 +98,19 @@ impl Server {
                 }
             });
         }
+    }
+}
+
+impl Server {
+    /// Its engine, for caches.
+    pub(crate) fn family(&self) -> PyResult<Family> {
+        if !self.birthplace.is_here() {
+            return Err(fork::refused("this server"));
+        }
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let stopped = || PannierError::new_err("this server was stopped");
+        let cache = running.as_ref().ok_or_else(stopped)?.cache().clone();
+        Ok(Family::of(cache, self.directives.clone(), self.seed))
     }
 }
 

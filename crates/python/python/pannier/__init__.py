@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from . import _native
+from ._native import Checkpoint
 from .cache import Cache
 from .exceptions import (
     ForkedError,
@@ -28,6 +29,7 @@ from .server import Server
 
 __all__ = [
     "Cache",
+    "Checkpoint",
     "ForkedError",
     "Lock",
     "LockError",

@@ -1,7 +1,11 @@
 """The native half of `pannier`: not for direct use, and without promises between versions."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Callable, Optional, final
+from collections.abc import Iterable
+from typing import Any, Callable, Optional, Union, final
+
+from typing_extensions import disjoint_base
+
+__all__ = ["VERSION", "Cache", "Checkpoint", "Client", "Server", "TimedOut", "forked", "pack"]
 
 VERSION: str
 
@@ -14,12 +18,13 @@ def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
 class TimedOut(TimeoutError):
     """A wait for a reply that did not come."""
 
+@disjoint_base
 class Cache:
     """One database of a cache in this process."""
 
     def __new__(
         cls,
-        other: Optional[Cache],
+        other: Union[Cache, Server, None],
         directives: list[tuple[str, str]],
         seed: Optional[int],
         db: int,
@@ -35,11 +40,12 @@ class Cache:
         """How many databases there are."""
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
-    def __iter__(self) -> Iterator[Any]: ...
     def execute(self, *args: Any) -> Any:
         """Runs any command and returns its reply as RESP3 shapes it; raises what it refuses."""
     def execute_raw(self, *args: Any) -> Any:
         """The same, with strings as bytes whatever this cache decodes."""
+    def checkpoint(self) -> Checkpoint:
+        """A state of the whole engine to come back to: `rollback()`, or the end of a `with`."""
     def connect(
         self,
         text: Optional[tuple[str, str]],
@@ -47,6 +53,19 @@ class Cache:
         push: Callable[[list[Any]], Any],
     ) -> Client:
         """A session of its own that begins in this database."""
+
+@final
+class Checkpoint:
+    """A state of a cache to come back to. One that is forgotten changes nothing."""
+
+    def rollback(self, config: bool = False) -> None:
+        """Brings data, scripts and functions back, and parameters if `config`. Can be repeated;
+        later checkpoints are given up."""
+    def release(self) -> None:
+        """Gives it up; the data stay as they are. Again is nothing."""
+    def __enter__(self) -> Checkpoint: ...
+    def __exit__(self, *_args: object) -> None:
+        """Comes back, however the block ended, and gives it up."""
 
 @final
 class Client:
@@ -81,7 +100,7 @@ class Client:
         """In how many seconds to look again: 0 when something is there, None for never."""
     def close(self) -> None:
         """Ends the session. Again is nothing."""
-    def shutdown(self, how: Any) -> None:
+    def shutdown(self, _how: Any) -> None:
         """What a socket is told before it is closed."""
 
 @final
@@ -90,6 +109,7 @@ class Server:
 
     def __new__(
         cls,
+        cache: Optional[Cache],
         port: Optional[int],
         unix_socket: Optional[str],
         seed: Optional[int],

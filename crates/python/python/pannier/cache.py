@@ -14,7 +14,7 @@ from .exceptions import NoScriptError, ResponseError, WatchError
 from .lock import Lock
 from .pipeline import Pipeline
 from .pubsub import Message, PubSub
-from .server import Value, as_directives
+from .server import Server, Value, as_directives
 
 __all__ = ["Cache"]
 
@@ -168,6 +168,11 @@ class Cache(_native.Cache, Commands):
         """A lock that anybody who uses this engine respects, and that ends by itself after
         `timeout` seconds."""
         return Lock(self, name, timeout, sleep, blocking, blocking_timeout, thread_local)
+
+    def listen(self, port: Optional[int] = 0, **options: Any) -> Server:
+        """A server through which clients reach this engine; `options` are those of `Server` that
+        are about sockets and threads."""
+        return Server(port, cache=self, **options)
 
     def close(self) -> None:
         """Ends the sessions that wait to be used again. The engine ends with its last cache."""

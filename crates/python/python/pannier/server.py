@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import quote
 
 from . import _native
 from .exceptions import ForkedError, PannierError
+
+if TYPE_CHECKING:
+    from .cache import Cache
 
 __all__ = ["Server"]
 
@@ -29,9 +32,10 @@ class Server:
     True
 
     `port` 0 is any free port, told back by `port`; `None` is no TCP at all. `unix_socket` is a
-    path to listen on besides. `databases` and every other directive of `redis.conf` is a keyword
-    with underscores for hyphens: `maxmemory_policy="allkeys-lru"`, `requirepass="secret"`,
-    `save=[]`. `True` and `False` are `yes` and `no`. `seed` makes random choices repeat.
+    path to listen on besides. `cache` is a cache that clients shall reach, instead of one of the
+    server's own; `cache()` gives what they reach, without a socket. Every other directive of
+    `redis.conf` is a keyword with underscores for hyphens: `maxmemory_policy="allkeys-lru"`,
+    `requirepass="secret"`, `databases=4`, `save=[]`. `True` and `False` are `yes` and `no`. `seed` makes random choices repeat.
 
     After a fork the server lives in the parent alone. The child's copy still tells `url`, `port`
     and `unix_socket`, so that the child can connect; everything else raises `ForkedError`.
@@ -42,19 +46,22 @@ class Server:
         port: Optional[int] = 0,
         *,
         unix_socket: Optional[Union[str, "os.PathLike[str]"]] = None,
-        databases: int = 16,
+        cache: "Optional[Cache]" = None,
         seed: Optional[int] = None,
         **directives: Value,
     ) -> None:
         self._pid = os.getpid()
         self._number = next(_numbers)
         self._password = directives.get("requirepass") or None
+        if cache is not None and self._password is None:
+            self._password = cache.config_get("requirepass").get("requirepass") or None
         self._stopped = False
         self._native = _native.Server(
+            cache,
             port,
             None if unix_socket is None else os.fspath(unix_socket),
             seed,
-            as_directives({"databases": databases, **directives}),
+            as_directives(directives),
         )
 
     @property
@@ -92,6 +99,21 @@ class Server:
     def running(self) -> bool:
         """Whether it runs in this process."""
         return self._native.is_here and not self._stopped
+
+    def cache(
+        self,
+        db: int = 0,
+        *,
+        decode_responses: bool = False,
+        encoding: str = "utf-8",
+        encoding_errors: str = "strict",
+    ) -> "Cache":
+        """A database of this server's, called directly. It outlives the server."""
+        from .cache import Cache
+
+        self._check("cache()")
+        text = (encoding, encoding_errors) if decode_responses else None
+        return Cache._make(self._native, [], None, db, text)
 
     def client(self, db: int = 0, **options: Any) -> Any:
         """A `redis.Redis` connected to it; `options` go to redis-py."""

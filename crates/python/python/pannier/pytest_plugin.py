@@ -1,0 +1,89 @@
+"""The pytest plugin: a cache and a server for every test, clean and isolated.
+
+Each worker of pytest-xdist is a process and has an engine of its own. Within one, tests share an
+engine that is brought back to where it was after each test: that takes microseconds, whatever the
+test has stored, and what fixtures of a wider scope stored before stays. `--pannier-scope=function`
+gives every test a new engine instead.
+
+| fixture | what it is |
+|---|---|
+| `pannier_cache` | a `pannier.Cache`, database 0 |
+| `pannier_server` | a `pannier.Server` of the same engine |
+| `redis_url` | its URL |
+| `pannier_shared` | the cache in the scope of `--pannier-scope`, for what many tests need |
+| `pannier_options` | override it: the directives of the engine, a dict |
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import pytest
+
+from .cache import Cache
+from .server import Server
+
+SCOPES = ("function", "class", "module", "package", "session")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the command line and of ini files."""
+    text = "how long an engine of the fixtures lives: " + ", ".join(SCOPES)
+    parser.addini("pannier_scope", text, default="session")
+    parser.getgroup("pannier").addoption("--pannier-scope", choices=SCOPES, help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuses a scope that is none."""
+    scope = _scope("", config)
+    if scope not in SCOPES:
+        raise pytest.UsageError(f"pannier_scope = {scope}: it is one of {', '.join(SCOPES)}")
+
+
+def _scope(fixture_name: str, config: pytest.Config) -> Any:
+    return config.getoption("--pannier-scope", None) or config.getini("pannier_scope")
+
+
+@pytest.fixture(scope="session")
+def pannier_options() -> "dict[str, Any]":
+    """Directives of the engine; to be overridden."""
+    return {}
+
+
+@pytest.fixture(scope=_scope)
+def _pannier_server(pannier_options: "dict[str, Any]") -> Iterator[Server]:
+    with Server(**{"test_mode": True, **pannier_options}) as server:
+        yield server
+
+
+@pytest.fixture(scope=_scope)
+def pannier_shared(_pannier_server: Server) -> Cache:
+    """The engine's cache in the scope of `--pannier-scope`: what is stored here by a fixture of
+    that scope is there in every test."""
+    return _pannier_server.cache()
+
+
+@pytest.fixture
+def _pannier_clean(pannier_shared: Cache) -> Iterator[None]:
+    before = pannier_shared.checkpoint()
+    yield
+    before.rollback(config=True)
+    before.release()
+
+
+@pytest.fixture
+def pannier_cache(_pannier_clean: None, pannier_shared: Cache) -> Cache:
+    """Database 0, as it was before the test; `pannier_cache.at(n)` are the others."""
+    return pannier_shared
+
+
+@pytest.fixture
+def pannier_server(_pannier_clean: None, _pannier_server: Server) -> Server:
+    """A server, as it was before the test."""
+    return _pannier_server
+
+
+@pytest.fixture
+def redis_url(pannier_server: Server) -> str:
+    """The URL of `pannier_server`'s database 0."""
+    return pannier_server.url
