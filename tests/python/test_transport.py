@@ -180,6 +180,24 @@ def test_a_connection_that_is_killed_is_replaced(client):
     assert client.ping()
 
 
+def test_a_pool_has_its_limit_and_its_connections_end(cache, protocol):
+    pool = cache.connection_pool(protocol=protocol, max_connections=2)
+    client = redis.Redis(connection_pool=pool)
+    held = [pool.get_connection() for _ in range(2)]
+    with pytest.raises(redis.ConnectionError):
+        client.ping()
+    for connection in held:
+        pool.release(connection)
+    assert client.ping() and len(client.client_list()) == 2
+    held = pool.get_connection()
+    held.send_command("PING")  # and nobody reads the reply
+    pool.release(held)
+    assert client.echo("mine") == b"mine"
+    client.close()
+    pool.disconnect()
+    assert "embedded" not in str(cache.execute("CLIENT", "LIST"))
+
+
 def test_names_libraries_and_databases(cache, protocol):
     client = cache.redis(protocol=protocol, client_name="me", health_check_interval=1)
     assert client.client_getname() in (b"me", "me")

@@ -186,6 +186,12 @@ impl Client {
         self.with_line(py, |line| Ok(line.arm(Waker::noop()).is_none()))
     }
 
+    /// Whether it is open and nothing is there to be received.
+    fn is_idle(&self, py: Python<'_>) -> PyResult<bool> {
+        let mut line = self.line(py)?;
+        Ok(line.as_mut().is_some_and(|line| line.arm(Waker::noop()).is_some()))
+    }
+
     /// Executes commands, one after the other, and returns their replies, errors among them.
     fn run<'py>(
         &self,

@@ -92,6 +92,8 @@ class Client:
         """Whether something can be received, or the end be noticed, within so many seconds."""
     def is_ready(self) -> bool:
         """Whether something can be received, or the end be noticed, at once."""
+    def is_idle(self) -> bool:
+        """Whether it is open and nothing is there to be received."""
     def run(self, commands: list[tuple[Any, ...]], raw: bool) -> list[Any]:
         """Executes commands and returns their replies, errors among them."""
     def fileno(self) -> int:

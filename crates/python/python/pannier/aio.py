@@ -238,6 +238,33 @@ class ConnectionPool(redis.asyncio.ConnectionPool):
         options.setdefault("connection_class", Connection)
         options.setdefault("socket_timeout", None)
         super().__init__(pannier=pannier, **options)
+        # As in the other pool: nothing is awaited here, so nobody comes between.
+        self._plain = (
+            self.connection_class is Connection and options.get("credential_provider") is None
+        )
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        """A connection that is ready."""
+        if self._plain and self._available_connections:
+            connection = self._available_connections.pop()
+            channel = connection._writer
+            if channel is not None and channel.client.is_idle():
+                self._in_use_connections.add(connection)
+                return connection
+            self._available_connections.append(connection)
+        return await super().get_connection(*args, **options)
+
+    async def release(self, connection: Any) -> None:
+        """Takes a connection back."""
+        if (
+            self._plain
+            and connection in self._in_use_connections
+            and not connection.should_reconnect()
+        ):
+            self._in_use_connections.discard(connection)
+            self._available_connections.append(connection)
+        else:
+            await super().release(connection)
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> "ConnectionPool":

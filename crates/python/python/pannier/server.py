@@ -35,7 +35,8 @@ class Server:
     path to listen on besides. `cache` is a cache that clients shall reach, instead of one of the
     server's own; `cache()` gives what they reach, without a socket. Every other directive of
     `redis.conf` is a keyword with underscores for hyphens: `maxmemory_policy="allkeys-lru"`,
-    `requirepass="secret"`, `databases=4`, `save=[]`. `True` and `False` are `yes` and `no`. `seed` makes random choices repeat.
+    `requirepass="secret"`, `databases=4`, `save=[]`. `True` and `False` are `yes` and `no`. `seed`
+    makes random choices repeat.
 
     After a fork the server lives in the parent alone. The child's copy still tells `url`, `port`
     and `unix_socket`, so that the child can connect; everything else raises `ForkedError`.

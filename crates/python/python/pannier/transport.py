@@ -12,6 +12,7 @@ exceptions of error texts, and handing messages to those who registered for them
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, Iterable, List, Optional
 
@@ -195,6 +196,41 @@ class ConnectionPool(redis.ConnectionPool):
         options.setdefault("connection_class", Connection)
         options.setdefault("socket_timeout", None)
         super().__init__(pannier=pannier, **options)
+        # What redis-py does around a connection (metrics of a pool, a look at the socket) takes
+        # longer than a command does here. Whoever uses more of a pool (another class of
+        # connections, client-side caching, tokens that are renewed) goes redis-py's own way.
+        self._plain = (
+            self.connection_class is Connection
+            and getattr(self, "cache", None) is None
+            and options.get("credential_provider") is None
+        )
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        """A connection that is ready."""
+        if self._plain and self.pid == os.getpid():
+            try:
+                connection = self._available_connections.pop()
+            except IndexError:
+                return super().get_connection(*args, **options)
+            client = connection._sock
+            if client is not None and client.is_idle():
+                self._in_use_connections.add(connection)
+                return connection
+            self._available_connections.append(connection)
+        return super().get_connection(*args, **options)
+
+    def release(self, connection: Any) -> None:
+        """Takes a connection back."""
+        if (
+            self._plain
+            and self.pid == connection.pid == os.getpid()
+            and connection in self._in_use_connections
+            and not connection.should_reconnect()
+        ):
+            self._in_use_connections.discard(connection)
+            self._available_connections.append(connection)
+        else:
+            super().release(connection)
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> "ConnectionPool":
