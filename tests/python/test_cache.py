@@ -75,6 +75,18 @@ def test_options_of_set(cache):
     assert 98 <= cache.ttl("k") <= 100
     with pytest.raises(pannier.ResponseError, match="syntax error"):
         cache.set("k", 1, ex=1, px=1)
+    assert cache.set("k", 8, px=50_000) is True and 49_000 < cache.pttl("k") <= 50_000
+    for wrong in (0, -1, 2**62, 1.5):
+        with pytest.raises(pannier.ResponseError):
+            cache.set("k", 9, ex=wrong)
+    assert cache.get("k") == b"8"
+    cache.rpush("l", 1)
+    with pytest.raises(pannier.ResponseError, match="WRONGTYPE"):
+        cache.get("l")
+    full = pannier.Cache(maxmemory=1, maxmemory_policy="noeviction")
+    full.set("first", "v")
+    with pytest.raises(pannier.ResponseError, match="OOM"):
+        full.set("k", "v")
 
 
 def test_keys(cache):

@@ -33,7 +33,7 @@ pub(crate) fn span(name: &[u8], args: usize) -> Span {
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     match SPANS.get().and_then(|spans| spans.get(&*lower)) {
-        Some(Span::Brief) if args > ARGS_MAX || LONG.load(Relaxed) > 0 => Span::Long,
+        Some(Span::Brief) if args > ARGS_MAX || is_long_running() => Span::Long,
         Some(span) => *span,
         None => Span::Long,
     }
@@ -63,6 +63,12 @@ fn span_of_row(row: &Bound<'_, PyAny>) -> PyResult<Option<(Vec<u8>, Span)>> {
         None
     };
     Ok(span.map(|span| (name, span)))
+}
+
+/// Whether something long runs, for which even brief commands may have to wait.
+#[inline]
+pub(crate) fn is_long_running() -> bool {
+    LONG.load(Relaxed) > 0
 }
 
 /// Runs something long; meanwhile nothing counts as brief.

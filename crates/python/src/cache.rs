@@ -13,10 +13,12 @@
 //! that users see. Tests: `tests/python/test_cache.py`.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use pannier::SetOptions;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 
 use crate::brief::{self, Span};
 use crate::checkpoint::Checkpoint;
@@ -106,6 +108,60 @@ impl Cache {
         true
     }
 
+    /// The value of a key, None when there is none.
+    fn get<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.cache()?;
+        let key = Bytes::of(name)?;
+        if brief::is_long_running() {
+            return self.run_words(py, &[Bytes::Made(b"GET".to_vec()), key], false);
+        }
+        match cache.get(&key) {
+            Ok(Some(value)) => self.style.string(py, &value),
+            Ok(None) => Ok(py.None().into_bound(py)),
+            Err(error) => Err(self.failed(py, &error)),
+        }
+    }
+
+    /// Stores a value; True, or None when a condition forbade it.
+    ///
+    /// `ex` and `px` are a lifetime in seconds and milliseconds, `exat` and `pxat` its end;
+    /// `keepttl` leaves it as it was. `nx` only makes, `xx` only replaces. `get` returns what was
+    /// there before.
+    #[pyo3(signature = (
+        name, value, ex = None, px = None, nx = false, xx = false, keepttl = false, get = false,
+        exat = None, pxat = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "redis-py's signature")]
+    fn set<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        ex: Option<Bound<'py, PyAny>>,
+        px: Option<Bound<'py, PyAny>>,
+        nx: bool,
+        xx: bool,
+        keepttl: bool,
+        get: bool,
+        exat: Option<Bound<'py, PyAny>>,
+        pxat: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let is_special = nx || xx || keepttl || get || exat.is_some() || pxat.is_some();
+        let ttl = if is_special { None } else { ttl(ex.as_ref(), px.as_ref()) };
+        if let Some(ttl) = ttl.filter(|_| !brief::is_long_running()) {
+            return slf.get().set_plainly(py, &Bytes::of(name)?, &Bytes::of(value)?, ttl);
+        }
+        let options = PyDict::new(py);
+        for (word, value) in [("ex", ex), ("px", px), ("exat", exat), ("pxat", pxat)] {
+            options.set_item(word, value)?;
+        }
+        for (word, value) in [("nx", nx), ("xx", xx), ("keepttl", keepttl), ("get", get)] {
+            options.set_item(word, value)?;
+        }
+        let commands = py.import("pannier.commands.strings")?.getattr("StringCommands")?;
+        commands.call_method("set", (slf, name, value), Some(&options))
+    }
+
     /// Runs any command and returns its reply as RESP3 shapes it; raises what it refuses.
     #[pyo3(signature = (*args))]
     fn execute<'py>(
@@ -158,22 +214,56 @@ impl Cache {
         args: &Bound<'py, PyTuple>,
         raw: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
+        self.run_words(py, &request::words(args)?, raw)
+    }
+
+    fn run_words<'py>(
+        &self,
+        py: Python<'py>,
+        args: &[Bytes<'py>],
+        raw: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.cache()?;
-        let args = request::words(args)?;
         let replied = match brief::span(args[0].as_slice(), args.len()) {
-            Span::Brief => cache.call_bytes(&args),
+            Span::Brief => cache.call_bytes(args),
             Span::Long => {
                 let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_slice().to_vec()).collect();
                 py.detach(|| brief::while_long(|| cache.call_bytes(&args)))
             }
-            Span::Waits => return self.wait_for(py, &args, raw),
+            Span::Waits => return self.wait_for(py, args, raw),
         };
-        let replied = replied.map_err(|error| PannierError::new_err(error.to_string()))?;
+        let replied = replied.map_err(|error| self.failed(py, &error))?;
         let reply = Replies::new(py, &self.style, raw, (&replied, 0)).next()?;
         if matches!(replied.first(), Some(b'-' | b'!')) {
             return Err(PyErr::from_value(reply));
         }
         Ok(reply)
+    }
+
+    fn set_plainly<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bytes<'py>,
+        value: &Bytes<'py>,
+        ttl: Option<Duration>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = SetOptions::new();
+        let options = ttl.map_or(options, |ttl| options.ttl(ttl));
+        match self.cache()?.set_with(key, value, options) {
+            Ok(_) => Ok(PyBool::new(py, true).to_owned().into_any()),
+            Err(error) => Err(self.failed(py, &error)),
+        }
+    }
+
+    #[cold]
+    fn failed(&self, py: Python<'_>, error: &pannier::Error) -> PyErr {
+        match error {
+            pannier::Error::Reply(reply) => {
+                let made = self.style.error.bind(py).call1((reply.text(),));
+                made.map_or_else(|error| error, PyErr::from_value)
+            }
+            error => PannierError::new_err(error.to_string()),
+        }
     }
 
     /// Runs what may wait as a client of its own, so that signals are seen meanwhile.
@@ -213,8 +303,28 @@ impl Family {
     }
 }
 
+/// A lifetime in whole numbers, which is the usual; none for anything else, which is for Python.
+fn ttl(ex: Option<&Bound<'_, PyAny>>, px: Option<&Bound<'_, PyAny>>) -> Option<Option<Duration>> {
+    let whole = |value: &Bound<'_, PyAny>| {
+        let value: u64 = value.is_exact_instance_of::<PyInt>().then(|| value.extract().ok())??;
+        (1..=LIFETIME_MAX_S).contains(&value).then_some(value)
+    };
+    match (ex, px) {
+        (None, None) => Some(None),
+        (Some(ex), None) => Some(Some(Duration::from_secs(whole(ex)?))),
+        (None, Some(px)) => Some(Some(Duration::from_millis(whole(px)?))),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// The clock of an engine: one that can be moved in test mode.
+pub(crate) fn clock(directives: &[(String, String)]) -> pannier::Clock {
+    let tests = directives.iter().any(|(name, value)| name == "test-mode" && value == "yes");
+    if tests { pannier::Clock::adjustable().0 } else { pannier::Clock::system() }
+}
+
 fn open(directives: &[(String, String)], seed: Option<u64>) -> PyResult<pannier::Cache> {
-    let mut builder = pannier::Cache::builder();
+    let mut builder = pannier::Cache::builder().clock(clock(directives));
     for (name, value) in directives {
         builder = builder.directive(name, value);
     }
@@ -264,3 +374,6 @@ impl Drop for Link {
         }
     }
 }
+
+/// Longer lifetimes are for the command to refuse: here a century and more.
+const LIFETIME_MAX_S: u64 = u32::MAX as u64;

@@ -35,7 +35,10 @@ pub(crate) struct Client {
     bell: Arc<Bell>,
     waker: Waker,
     style: Style,
+    /// For timeouts, which are the system's time whatever the cache's clock says.
     clock: pannier::Clock,
+    /// The cache's clock can be moved, so that what ends by it may be over any time.
+    is_movable: bool,
     birthplace: Birthplace,
     #[pyo3(get)]
     id: u64,
@@ -62,6 +65,7 @@ impl Client {
             bell,
             style,
             clock: pannier::Clock::system(),
+            is_movable: cache.clock().hand().is_some(),
             birthplace: Birthplace::here(),
             id,
         }
@@ -226,6 +230,7 @@ impl Client {
         Ok(match most {
             None => Some(0.0),
             Some(Duration::MAX) => None,
+            Some(most) if self.is_movable => Some(most.min(LOOK_UP).as_secs_f64()),
             Some(most) => Some(most.as_secs_f64()),
         })
     }
@@ -338,6 +343,12 @@ pub(crate) fn pack<'py>(
         request::encode(command?.cast::<PyTuple>()?, &mut requests)?;
     }
     Ok(PyBytes::new(py, &requests))
+}
+
+/// Seconds since 1970 by the system's clock, whatever Python is made to believe.
+#[pyo3::pyfunction]
+pub(crate) fn unix_time() -> f64 {
+    pannier::Clock::system().now().unix_us as f64 / 1e6
 }
 
 #[cold]

@@ -32,7 +32,7 @@ mod _native {
     #[pymodule_export]
     use crate::checkpoint::Checkpoint;
     #[pymodule_export]
-    use crate::client::{Client, TimedOut, pack};
+    use crate::client::{Client, TimedOut, pack, unix_time};
     #[pymodule_export]
     use crate::fork::forked;
     #[pymodule_export]

@@ -22,6 +22,17 @@ pub(crate) struct Style {
     pub(crate) push: Py<PyAny>,
 }
 
+impl Style {
+    /// A string, as text if it is to be.
+    #[inline]
+    pub(crate) fn string<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        match &self.text {
+            None => Ok(PyBytes::new(py, bytes).into_any()),
+            Some(text) => text.decode(py, bytes),
+        }
+    }
+}
+
 /// How bytes become text.
 #[derive(Clone)]
 pub(crate) enum Text {
@@ -158,10 +169,10 @@ impl<'a, 'py> Replies<'a, 'py> {
     }
 
     fn string(&self, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        match &self.style.text {
-            Some(text) if !self.raw => text.decode(self.py, bytes),
-            _ => Ok(PyBytes::new(self.py, bytes).into_any()),
+        if self.raw {
+            return Ok(PyBytes::new(self.py, bytes).into_any());
         }
+        self.style.string(self.py, bytes)
     }
 
     fn error(&self, text: &[u8]) -> PyResult<Bound<'py, PyAny>> {

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::cache::{Cache, Family};
+use crate::cache::{self, Cache, Family};
 use crate::fork::{self, Birthplace, PannierError};
 
 /// A running server; `stop()` ends it, and so does its deletion.
@@ -48,9 +48,10 @@ impl Server {
         let cache = cache.map(Cache::cache).transpose()?;
         let server = py.detach(|| {
             let mut builder = pannier::Server::builder();
-            if let Some(cache) = cache {
-                builder = builder.cache(cache);
-            }
+            builder = match cache {
+                Some(cache) => builder.cache(cache),
+                None => builder.clock(cache::clock(&directives)),
+            };
             for (name, value) in &directives {
                 builder = builder.directive(name, value);
             }

@@ -13,6 +13,7 @@ import os
 from . import _native
 from ._native import Checkpoint
 from .cache import Cache
+from .clock import Clock
 from .exceptions import (
     ForkedError,
     LockError,
@@ -30,6 +31,7 @@ from .server import Server
 __all__ = [
     "Cache",
     "Checkpoint",
+    "Clock",
     "ForkedError",
     "Lock",
     "LockError",

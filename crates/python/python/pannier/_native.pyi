@@ -5,12 +5,27 @@ from typing import Any, Callable, Optional, Union, final
 
 from typing_extensions import disjoint_base
 
-__all__ = ["VERSION", "Cache", "Checkpoint", "Client", "Server", "TimedOut", "forked", "pack"]
+from .commands.base import Key, Moment, Span, Value
+
+__all__ = [
+    "VERSION",
+    "Cache",
+    "Checkpoint",
+    "Client",
+    "Server",
+    "TimedOut",
+    "forked",
+    "pack",
+    "unix_time",
+]
 
 VERSION: str
 
 def forked() -> None:
     """Counts a fork; called in the child."""
+
+def unix_time() -> float:
+    """Seconds since 1970 by the system's clock, whatever Python is made to believe."""
 
 def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
     """Requests in wire form, for `Client.send_packed`."""
@@ -40,6 +55,27 @@ class Cache:
         """How many databases there are."""
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
+    def get(self, name: Key) -> Any:
+        """The value of a key, None when there is none."""
+    def set(
+        self,
+        name: Key,
+        value: Value,
+        ex: Optional[Span] = None,
+        px: Optional[Span] = None,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+        get: bool = False,
+        exat: Optional[Moment] = None,
+        pxat: Optional[Moment] = None,
+    ) -> Any:
+        """Stores a value; True, or None when a condition forbade it.
+
+        `ex` and `px` are a lifetime in seconds and milliseconds, `exat` and `pxat` its end;
+        `keepttl` leaves it as it was. `nx` only makes, `xx` only replaces. `get` returns what was
+        there before.
+        """
     def execute(self, *args: Any) -> Any:
         """Runs any command and returns its reply as RESP3 shapes it; raises what it refuses."""
     def execute_raw(self, *args: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterator, Optional, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import _native
+from .clock import Clock
 from .commands import Commands
 from .commands.base import Convert
 from .exceptions import NoScriptError, ResponseError, WatchError
@@ -105,6 +106,11 @@ class Cache(_native.Cache, Commands):
                 raise ValueError(f"{url}: this name was opened with other directives")
         db = db if asked_db is None else asked_db
         return root.at(db, **{"decode_responses": False, **decode})
+
+    @property
+    def clock(self) -> Clock:
+        """The engine's clock, which can be moved if it was opened with `test_mode=True`."""
+        return Clock(self)
 
     @property
     def decode_responses(self) -> bool:

@@ -11,6 +11,7 @@ gives every test a new engine instead.
 | `pannier_server` | a `pannier.Server` of the same engine |
 | `redis_url` | its URL |
 | `pannier_shared` | the cache in the scope of `--pannier-scope`, for what many tests need |
+| `pannier_clock` | the engine's `Clock`; it is the system's again after the test |
 | `pannier_options` | override it: the directives of the engine, a dict |
 """
 
@@ -21,6 +22,7 @@ from typing import Any, Iterator
 import pytest
 
 from .cache import Cache
+from .clock import Clock
 from .server import Server
 
 SCOPES = ("function", "class", "module", "package", "session")
@@ -28,6 +30,8 @@ SCOPES = ("function", "class", "module", "package", "session")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the command line and of ini files."""
+    text = "let the engine's clock follow freezegun and time-machine"
+    parser.addini("pannier_follow_time", text, type="bool", default=False)
     text = "how long an engine of the fixtures lives: " + ", ".join(SCOPES)
     parser.addini("pannier_scope", text, default="session")
     parser.getgroup("pannier").addoption("--pannier-scope", choices=SCOPES, help=text)
@@ -64,9 +68,13 @@ def pannier_shared(_pannier_server: Server) -> Cache:
 
 
 @pytest.fixture
-def _pannier_clean(pannier_shared: Cache) -> Iterator[None]:
+def _pannier_clean(request: pytest.FixtureRequest, pannier_shared: Cache) -> Iterator[None]:
     before = pannier_shared.checkpoint()
-    yield
+    if request.config.getini("pannier_follow_time"):
+        with pannier_shared.clock.following():
+            yield
+    else:
+        yield
     before.rollback(config=True)
     before.release()
 
@@ -81,6 +89,14 @@ def pannier_cache(_pannier_clean: None, pannier_shared: Cache) -> Cache:
 def pannier_server(_pannier_clean: None, _pannier_server: Server) -> Server:
     """A server, as it was before the test."""
     return _pannier_server
+
+
+@pytest.fixture
+def pannier_clock(pannier_cache: Cache) -> Iterator[Clock]:
+    """The engine's clock. With `pannier_follow_time` in the ini file it follows freezegun and
+    time-machine; `with pannier_clock.following():` does so for a block."""
+    yield pannier_cache.clock
+    pannier_cache.clock.reset()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from .exceptions import ForkedError, PannierError
 
 if TYPE_CHECKING:
     from .cache import Cache
+    from .clock import Clock
 
 __all__ = ["Server"]
 
@@ -115,6 +116,11 @@ class Server:
         self._check("cache()")
         text = (encoding, encoding_errors) if decode_responses else None
         return Cache._make(self._native, [], None, db, text)
+
+    @property
+    def clock(self) -> "Clock":
+        """The server's clock, which can be moved if it was started with `test_mode=True`."""
+        return self.cache().clock
 
     def client(self, db: int = 0, **options: Any) -> Any:
         """A `redis.Redis` connected to it; `options` go to redis-py."""

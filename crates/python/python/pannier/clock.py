@@ -1,0 +1,148 @@
+"""`Clock`: the time that an engine in test mode follows, stopped and moved.
+
+Everything that waits or expires follows it: keys, fields of hashes, TIME, ids of streams, commands
+that wait. While it is moved on, what is due happens at its own moment and in its order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Union
+
+from . import _native
+from .exceptions import PannierError, ResponseError
+
+if TYPE_CHECKING:
+    from .cache import Cache
+
+__all__ = ["Clock"]
+
+Moment = Union[int, float, datetime.datetime]
+Span = Union[int, float, datetime.timedelta]
+
+
+class Clock:
+    """The clock of a cache's engine, which must be in test mode.
+
+    >>> cache = pannier.Cache(test_mode=True)
+    >>> cache.set("k", "v", ex=60)
+    True
+    >>> cache.clock.freeze()
+    >>> cache.clock.advance(59)
+    >>> cache.ttl("k")
+    1
+    """
+
+    def __init__(self, cache: "Cache") -> None:
+        self._cache = cache
+
+    @property
+    def now(self) -> float:
+        """The engine's time in seconds since 1970."""
+        return float(self._state()[b"unix-time-milliseconds"]) / 1000
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still."""
+        return bool(self._state()[b"frozen"])
+
+    def freeze(self) -> None:
+        """Stops it where it is."""
+        self._state("FREEZE")
+
+    def resume(self) -> None:
+        """Lets it go on from where it stands."""
+        self._state("RESUME")
+
+    def set(self, moment: Moment) -> None:
+        """Moves it to a moment: seconds since 1970, or a datetime."""
+        if isinstance(moment, datetime.datetime):
+            moment = moment.timestamp()
+        self._state("SET", round(moment * 1000))
+
+    def advance(self, span: Span) -> None:
+        """Moves it on: by seconds, or a timedelta."""
+        if isinstance(span, datetime.timedelta):
+            span = span.total_seconds()
+        self._state("ADVANCE", round(span * 1000))
+
+    def reset(self) -> None:
+        """Lets it be the system's clock again."""
+        self._state("SET", round(_native.unix_time() * 1000))
+        self._state("RESUME")
+
+    def follow_python(self) -> None:
+        """Makes it say what `time.time()` says: frozen if that is, going if that goes."""
+        said = time.time()
+        if abs(said - _native.unix_time()) < SAME_S:
+            self.reset()
+            return
+        self.freeze()
+        self.set(said)
+        if any(time.time() != said for _ in range(LOOKS)):
+            self.resume()
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator["Clock"]:
+        """Within the block, follows freezegun and time-machine whenever they move Python's time."""
+        undo = []
+        for module, owner, name in MOVERS:
+            found = getattr(sys.modules.get(module), owner, None)
+            if found is not None and name in vars(found):
+                original = vars(found)[name]
+                setattr(found, name, self._then_follow(original))
+                undo.append((found, name, original))
+        try:
+            self.follow_python()
+            yield self
+        finally:
+            for found, name, original in undo:
+                setattr(found, name, original)
+            self.reset()
+
+    def _then_follow(self, move: "Callable[..., Any]") -> "Callable[..., Any]":
+        @functools.wraps(move)
+        def moved(*args: Any, **options: Any) -> Any:
+            result = move(*args, **options)
+            self.follow_python()
+            return result
+
+        return moved
+
+    def _state(self, *words: Any) -> Any:
+        try:
+            return self._cache.execute_raw("PANNIER", "CLOCK", *words)
+        except ResponseError as error:
+            if "unknown command" in str(error) or "cannot be moved" in str(error):
+                raise PannierError("the clock can be moved with test_mode=True only") from None
+            raise
+
+
+#: What moves Python's time: module, class, method.
+MOVERS = (
+    ("freezegun.api", "_freeze_time", "start"),
+    ("freezegun.api", "_freeze_time", "stop"),
+    ("freezegun.api", "FrozenDateTimeFactory", "tick"),
+    ("freezegun.api", "FrozenDateTimeFactory", "move_to"),
+    ("freezegun.api", "TickingDateTimeFactory", "tick"),
+    ("freezegun.api", "TickingDateTimeFactory", "move_to"),
+    ("freezegun.api", "StepTickTimeFactory", "tick"),
+    ("freezegun.api", "StepTickTimeFactory", "move_to"),
+    ("time_machine", "travel", "start"),
+    ("time_machine", "travel", "stop"),
+    ("time_machine", "Traveller", "shift"),
+    ("time_machine", "Traveller", "move_to"),
+    # as it was called before time-machine 3
+    ("time_machine", "Coordinates", "shift"),
+    ("time_machine", "Coordinates", "move_to"),
+)
+
+#: Times that differ by less, in seconds, are the same.
+SAME_S = 0.5
+
+#: How often a clock is looked at before it is taken to stand still.
+LOOKS = 1000
