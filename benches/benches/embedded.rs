@@ -14,6 +14,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pannier::{Cache, SetOptions};
 
@@ -55,9 +56,18 @@ fn one_thread(c: &mut Criterion) {
         });
     });
     assert_eq!(counted(&cache) - before, calls);
+    group.bench_function("get_with hot", |b| {
+        b.iter(|| cache.get_with(black_box(hot), |value| value[63]));
+    });
+    group.bench_function("get hot, the general way", |b| {
+        b.iter(|| cache.query::<Option<Bytes>>(["GET", black_box(hot)]));
+    });
     group.bench_function("get miss", |b| b.iter(|| cache.get(black_box("no such key"))));
     group.bench_function("set hot", |b| {
         b.iter(|| cache.set(black_box(hot), black_box(VALUE)));
+    });
+    group.bench_function("set hot, the general way", |b| {
+        b.iter(|| cache.query::<()>([b"SET", black_box(hot).as_bytes(), &VALUE]));
     });
     let minute = SetOptions::new().ttl(Duration::from_secs(60));
     group.bench_function("set hot with a time to live", |b| {

@@ -15,6 +15,7 @@ use crate::checkpoint::Checkpoints;
 use crate::clients::{Client, Clients, ConnectionInfo};
 use crate::command::Table;
 use crate::config::Config;
+use crate::direct::Direct;
 use crate::faults::Faults;
 use crate::host::Host;
 use crate::latency::LatencyMonitor;
@@ -61,6 +62,7 @@ pub struct Engine {
     pub(crate) scripts: Scripts,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) faults: Faults,
+    pub(crate) direct: Direct,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Now,
     /// 40 hexadecimal digits, new for every start.
@@ -100,7 +102,8 @@ impl Engine {
             Keyspace::new(pannier_store::Options { shards, databases, seed, now, reaper });
         let mut rng = fastrand::Rng::with_seed(seed);
         let run_id = random_id(&mut rng);
-        let stats = Stats::new(commands.len());
+        let direct = Direct::new(&commands);
+        let stats = Stats::new(&commands, keyspace.tallies());
         let house = stats.lane();
         let mut engine = Self {
             keyspace,
@@ -118,6 +121,7 @@ impl Engine {
             scripts: Scripts::default(),
             checkpoints: Checkpoints::default(),
             faults: Faults::new(seed),
+            direct,
             host,
             started: now,
             run_id: Mutex::new(run_id),
@@ -134,6 +138,7 @@ impl Engine {
             config: ArcSwap::from_pointee(Config::default()),
         };
         engine.apply_limits(&config)?;
+        engine.direct.configure(&config);
         engine.config.store(Arc::new(config));
         Ok(Arc::new_cyclic(|itself| {
             engine.itself = Weak::clone(itself);
@@ -347,6 +352,7 @@ impl Engine {
     pub(crate) fn reconfigure(&self, old: &Config, new: &Arc<Config>) -> Result<(), String> {
         self.host.configure(old, new)?;
         self.apply_limits(new)?;
+        self.direct.configure(new);
         self.config.store(Arc::clone(new));
         Ok(())
     }
@@ -360,7 +366,10 @@ impl Engine {
     /// and counts for nothing, so that a limit means the same in a process of any size.
     pub(crate) fn used_memory(&self) -> usize {
         let used = self.keyspace.bytes();
-        self.peak_bytes.fetch_max(used, Relaxed);
+        // Seldom a new one: others need not give the cache line up.
+        if used > self.peak_bytes.load(Relaxed) {
+            self.peak_bytes.fetch_max(used, Relaxed);
+        }
         used
     }
 }

@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use pannier_store::direct::Tally;
 use parking_lot::Mutex;
+
+use crate::command::Table;
 
 /// Codes of errors counted separately, at most; more than that are dropped (as in Redis).
 const ERROR_CODES_MAX: usize = 128;
@@ -228,17 +231,24 @@ pub(crate) struct Totals {
 pub(crate) struct Stats {
     commands: usize,
     lanes: Mutex<Vec<Arc<Lane>>>,
+    /// What the store counts for calls that take the direct way, and whose they are: GET and SET.
+    direct: Arc<[Tally]>,
+    direct_ids: Option<[usize; 2]>,
     baseline: Mutex<Totals>,
     keyspace_baseline: Mutex<[u64; 5]>,
 }
 
 impl Stats {
-    pub(crate) fn new(commands: usize) -> Self {
+    pub(crate) fn new(table: &Table, direct: &Arc<[Tally]>) -> Self {
+        let commands = table.len();
+        let id = |name: &str| table.find(name.as_bytes()).map(|found| usize::from(found.id));
         let baseline =
             Totals { commands: vec![CommandTotals::default(); commands], ..Totals::default() };
         Self {
             commands,
             lanes: Mutex::new(Vec::new()),
+            direct: Arc::clone(direct),
+            direct_ids: id("get").zip(id("set")).map(<[usize; 2]>::from),
             baseline: Mutex::new(baseline),
             keyspace_baseline: Mutex::new([0; 5]),
         }
@@ -265,7 +275,9 @@ impl Stats {
 
     /// Commands executed since the start, whatever was reset.
     pub(crate) fn executed(&self) -> u64 {
-        self.lanes.lock().iter().map(|lane| lane.executed.get()).sum()
+        let direct = self.direct.iter().map(|tally| tally.gets.calls() + tally.sets.calls());
+        let lanes = self.lanes.lock();
+        direct.sum::<u64>() + lanes.iter().map(|lane| lane.executed.get()).sum::<u64>()
     }
 
     /// Makes the present sums the new zero.
@@ -282,6 +294,9 @@ impl Stats {
             Totals { commands: vec![CommandTotals::default(); self.commands], ..Totals::default() };
         for lane in self.lanes.lock().iter() {
             sums.add_lane(lane);
+        }
+        if let Some(ids) = self.direct_ids {
+            self.direct.iter().for_each(|tally| sums.add_direct(tally, ids));
         }
         sums
     }
@@ -307,6 +322,21 @@ impl Totals {
         for (sum, counter) in self.plain().into_iter().zip(lane.plain()) {
             *sum += counter.get();
         }
+    }
+
+    fn add_direct(&mut self, tally: &Tally, [get, set]: [usize; 2]) {
+        for (id, count) in [(get, &tally.gets), (set, &tally.sets)] {
+            let (sum, calls) = (&mut self.commands[id], count.calls());
+            sum.calls += calls;
+            sum.usec += count.us();
+            self.executed += calls;
+            if calls > 0 {
+                // None of them takes a microsecond.
+                sum.histogram.resize(BUCKETS, 0);
+                sum.histogram[bucket(0)] += calls;
+            }
+        }
+        self.changes += tally.sets.calls();
     }
 
     fn subtract(&mut self, base: &Self) {
@@ -385,7 +415,8 @@ mod tests {
 
     #[test]
     fn a_reset_is_a_new_zero_for_every_lane() {
-        let stats = Stats::new(2);
+        let table = Table::new(&[], false).unwrap();
+        let stats = Stats::new(&table, &Arc::from([]));
         let (a, b) = (stats.lane(), stats.lane());
         a.count(1, 100, false, true);
         b.count(1, 300, true, true);

@@ -286,6 +286,7 @@ impl Cache {
         Client::new(Arc::clone(&self.core), session)
     }
 
+    #[inline]
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
@@ -357,6 +358,7 @@ impl Core {
     /// The calling thread's seat.
     #[inline]
     pub(crate) fn seat(&self) -> MappedMutexGuard<'_, Seat> {
+        self.check_not_lent();
         self.seats.take(&self.engine)
     }
 

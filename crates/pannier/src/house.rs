@@ -51,6 +51,8 @@ pub(crate) struct House {
     replaced: AtomicBool,
     /// When calls take the next tick (monotonic microseconds).
     next_tick_us: AtomicU64,
+    /// When a direct call looks whether there is a tick to take (Unix microseconds).
+    next_look_us: AtomicU64,
 }
 
 #[derive(Default)]
@@ -147,6 +149,22 @@ impl House {
         }
     }
 
+    /// Whether a call that would do without has a share of the work to do, by a coarse time.
+    #[inline]
+    pub(crate) fn has_work(&self, engine: &Engine, now: Now) -> bool {
+        if self.replaced.load(Relaxed) {
+            return false;
+        }
+        let next_us = self.next_look_us.load(Relaxed);
+        // Far ahead is where a clock left it that was set back since.
+        let waits = (now.unix_us..=now.unix_us + TICK_US).contains(&next_us);
+        if waits && engine.next_deadline() > now.unix_ms() {
+            return false;
+        }
+        self.next_look_us.store(now.unix_us + TICK_US, Relaxed);
+        true
+    }
+
     /// The thread's work.
     fn keep(&self, engine: &Weak<Engine>, clock: &Clock) {
         let (mut period, mut tick_us, mut executed) = (TICK, 0, 0);
@@ -225,6 +243,8 @@ const STALLED: Duration = Duration::from_millis(100);
 
 /// Time between two ticks while something is executed.
 const TICK: Duration = Duration::from_millis(100);
+
+const TICK_US: u64 = TICK.as_micros() as u64;
 
 /// Time between two ticks after a while without.
 const TICK_IDLE: Duration = Duration::from_millis(3200);

@@ -51,6 +51,7 @@ mod cache;
 mod calls;
 mod checkpoint;
 mod client;
+mod direct;
 mod error;
 mod frame;
 mod host;

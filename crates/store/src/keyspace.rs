@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::counters::{Counters, Totals};
 use crate::database::Database;
+use crate::direct::Tally;
 use crate::eviction::Pools;
 use crate::hash::{Key, KeyHasher};
 use crate::interest::{Interest, Tracking, Watcher};
@@ -53,6 +54,8 @@ pub struct Keyspace {
     /// The shard at which the next turn of expiry begins.
     pub(crate) expire_next: AtomicUsize,
     pub(crate) pools: Pools,
+    /// What was done past the views, by shard.
+    pub(crate) tallies: Arc<[Tally]>,
     pub(crate) bell: Arc<Bell>,
     /// See [`Keyspace::set_stuck`].
     stuck: AtomicBool,
@@ -96,6 +99,7 @@ impl Keyspace {
             earliest: AtomicU64::new(u64::MAX),
             expire_next: AtomicUsize::new(0),
             pools: Pools::new(options.seed),
+            tallies: (0..shards).map(|_| Tally::default()).collect(),
             stuck: AtomicBool::new(false),
         }
     }

@@ -17,6 +17,7 @@ mod checkpoint;
 mod compress;
 mod counters;
 mod database;
+pub mod direct;
 mod edit;
 mod events;
 mod eviction;

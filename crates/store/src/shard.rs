@@ -142,7 +142,7 @@ impl<'s> Slot<'s> {
 
     /// Moves the access clock.
     #[inline]
-    fn touch(&mut self, look: Look) {
+    pub(crate) fn touch(&mut self, look: Look) {
         let stamp = if look.rules.frequency {
             look.rules.touched(self.item.access(), look.now, self.rng)
         } else {

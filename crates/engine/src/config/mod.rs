@@ -76,6 +76,16 @@ impl fmt::Display for SetError {
 impl std::error::Error for SetError {}
 
 impl Config {
+    /// Whether each request must be measured by itself, because a log or the latency monitor wants
+    /// what a coarse clock cannot tell.
+    pub(crate) fn measures_each(&self) -> bool {
+        let coarse = |threshold_us: u64| threshold_us >= MEASURED_BELOW_US;
+        let slower_than = u64::try_from(self.commandlog_execution_slower_than);
+        let monitor_ms = self.latency_monitor_threshold;
+        !slower_than.map_or(true, coarse)
+            || monitor_ms != 0 && !coarse(monitor_ms.saturating_mul(1_000))
+    }
+
     /// Sets a parameter as a line of a file or of the command line does: immutable ones too.
     ///
     /// ```
@@ -276,3 +286,7 @@ pub fn find(name: &str) -> Option<(&'static Parameter, &'static str)> {
 fn failed(name: &str, reason: &str) -> String {
     format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")
 }
+
+/// A threshold below this wants each request measured by itself: twice what the coarse clock
+/// may stand still.
+const MEASURED_BELOW_US: u64 = 8_000;

@@ -46,10 +46,6 @@ const REQUEST_LEN_MAX: usize = 16 << 10;
 /// a KiB, while others wait for the shards.
 const REPLY_LEN_MAX: usize = 256 << 10;
 
-/// A threshold below this wants each request measured by itself: twice what the coarse clock
-/// may stand still.
-const MEASURED_BELOW_US: u64 = 8_000;
-
 /// The requests of a group: their keys, and the numbers of their rows.
 #[derive(Default)]
 struct Group<'b> {
@@ -86,20 +82,13 @@ pub(super) fn run(
 
 /// Whether nothing has to be asked before each request.
 fn may_group(engine: &Engine, config: &Config, session: &Session, now: Now) -> bool {
-    let coarse = |threshold_us: u64| threshold_us >= MEASURED_BELOW_US;
-    let slower_than = u64::try_from(config.commandlog_execution_slower_than);
-    let monitor_ms = config.latency_monitor_threshold;
     session.queue.is_none()
         && !session.expects_pushes()
-        && !engine.monitors.any()
-        && !engine.faults.any()
         && session.fate.is_none()
-        && !engine.scripts.run.is_busy()
+        && !engine.is_observed(now)
         && session.reply_mode == ReplyMode::On
         && !session.needs_password(config)
-        && engine.pause.active(now.unix_ms()).is_none()
-        && slower_than.map_or(true, coarse)
-        && (monitor_ms == 0 || coarse(monitor_ms.saturating_mul(1_000)))
+        && !config.measures_each()
 }
 
 /// Finds out which requests form the group; returns the bytes by which they may make the keyspace

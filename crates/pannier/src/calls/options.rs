@@ -124,17 +124,32 @@ impl SetOptions {
         self
     }
 
+    /// The time to live in milliseconds, or none, of options that say nothing else; given the
+    /// cache's default.
+    #[inline]
+    pub(crate) fn plain(self, default_ttl: Option<Duration>) -> Option<Option<u64>> {
+        if self.condition.is_some() || self.expiry == Expiry::Keep {
+            return None;
+        }
+        Some(self.ttl_or(default_ttl).map(whole_ms))
+    }
+
+    #[inline]
+    fn ttl_or(self, default_ttl: Option<Duration>) -> Option<Duration> {
+        match self.expiry {
+            Expiry::After(ttl) => Some(ttl),
+            Expiry::Default => default_ttl,
+            Expiry::Never | Expiry::Keep => None,
+        }
+    }
+
     /// The words of the options, given the cache's default; `digits` has the room for a number.
     pub(crate) fn words(
         self,
         default_ttl: Option<Duration>,
         digits: &mut String,
     ) -> impl Iterator<Item = &[u8]> {
-        let ttl = match self.expiry {
-            Expiry::After(ttl) => Some(ttl),
-            Expiry::Default => default_ttl,
-            Expiry::Never | Expiry::Keep => None,
-        };
+        let ttl = self.ttl_or(default_ttl);
         let expiry: [Option<&[u8]>; 2] = match (ttl, self.expiry) {
             (Some(ttl), _) => {
                 *digits = whole_ms(ttl).to_string();

@@ -26,8 +26,9 @@ impl Cache {
     ///
     /// # Errors
     /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) when the key holds another type.
+    #[inline]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, Error> {
-        self.ask([b"GET", key.as_ref()])
+        self.get_bytes(key.as_ref())
     }
 
     /// The string under a key, read as another type.
@@ -58,6 +59,7 @@ impl Cache {
     ///
     /// # Errors
     /// [`ErrorKind::Full`](crate::ErrorKind::Full) at a limit where nothing may be evicted.
+    #[inline]
     pub fn set(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
         self.set_with(key, value, SetOptions::new()).map(drop)
     }
@@ -77,15 +79,26 @@ impl Cache {
     ///
     /// # Errors
     /// Those of [`Cache::set`].
+    #[inline]
     pub fn set_with(
         &self,
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
         options: SetOptions,
     ) -> Result<bool, Error> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        let plain = options.plain(self.default_ttl());
+        if plain.is_some_and(|ttl_ms| self.set_directly(key, value, ttl_ms)) {
+            return Ok(true);
+        }
+        self.set_generally(key, value, options)
+    }
+
+    #[cold]
+    fn set_generally(&self, key: &[u8], value: &[u8], options: SetOptions) -> Result<bool, Error> {
         let mut room = String::new();
         let options = options.words(self.default_ttl(), &mut room);
-        self.ask_with([b"SET", key.as_ref(), value.as_ref()], options)
+        self.ask_with([b"SET", key, value], options)
     }
 
     /// Stores a string as the options say and returns the one that was there (SET with GET). With
