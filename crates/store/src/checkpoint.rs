@@ -8,16 +8,17 @@
 //! its encoding, ids, deadlines and spare room. The alternative, a persistent tree, would tax each
 //! lookup for what only tests want. A layer needs no order in time: it maps keys to entries.
 //!
-//! Costs. The first change of a collection copies it: some 50 ns an element, so a hash of a million
-//! fields takes about as long as COPY does; small ones lie in their entry and cost one allocation.
+//! Costs (`benches/checkpoint`). The first change of a collection copies it, as COPY does: about a
+//! microsecond an element of a large one; a small one lies in its entry and costs one allocation.
 //! RENAME and MOVE copy, too. The keys with a deadline of a flushed database get new marks in the
-//! wheel when it comes back. What is kept does not count as used memory, or a limit in bytes would
-//! evict entries into the very layers that it wants to shrink; [`Kept`] says how much it is.
+//! wheel when it comes back, some 200 ns each. What is kept does not count as used memory, or a
+//! limit in bytes would evict entries into the very layers that it wants to shrink; [`Kept`] says
+//! how much it is.
 //!
 //! Rules: databases are named by identity, which survives SWAPDB. Each layer holds the difference
 //! between its checkpoint and the next, so rolling back merges later layers into earlier ones first
-//! (the earlier entry wins). Without a layer every hook here is one check for an empty list. A look
-//! changes an entry's access clock but is no change of the key: what was only read keeps its clock.
+//! (the earlier entry wins). Without a layer every hook here is one check for an empty list. What
+//! changes an entry keeps it before its access clock moves; a mere look keeps nothing.
 //! Neighbours: `shard` calls the hooks, `view::checkpoint` takes all shards together; the engine's
 //! `checkpoint` names checkpoints. Tests: `tests/checkpoint.rs`, and `tests/checkpoint.rs` of the
 //! package `pannier-tests`.
@@ -28,7 +29,7 @@ use pannier_collections::{Entry, NewPayload, Table};
 
 use crate::counters::Counters;
 use crate::database::Database;
-use crate::hash::KeyHasher;
+use crate::hash::{Key, KeyHasher};
 use crate::keyspace::Garbage;
 use crate::shard::{Shard, Slot};
 use crate::value::{self, COMPRESSED, Item, Object, PACKED, field_due, footprint};
@@ -167,32 +168,34 @@ impl Slot<'_> {
     /// The entry is about to change: what it is gets kept, if a checkpoint lacks it.
     #[inline]
     pub(crate) fn keep(&mut self) {
-        if !self.kept.is_empty() && self.is_lacking() {
-            let before = footprint(self.item);
-            self.keep_behind(value::twin(self.item));
-            self.resized(before);
+        if !self.interest.kept.is_empty() {
+            self.keep_copied();
         }
     }
 
     /// The same when the value is about to be overwritten. The sums do not follow here.
     #[inline]
     pub(crate) fn keep_overwritten(&mut self) {
-        if !self.kept.is_empty() && self.is_lacking() {
-            self.keep_behind(self.item.twin(NewPayload::Int(0)));
+        if !self.interest.kept.is_empty() {
+            self.keep_behind(|item| item.twin(NewPayload::Int(0)));
         }
     }
 
     #[cold]
-    fn is_lacking(&self) -> bool {
-        self.kept.last().is_some_and(|layer| layer.lacks(self.id, self.hash, self.item.key()))
+    fn keep_copied(&mut self) {
+        let before = footprint(self.item);
+        self.keep_behind(value::twin);
+        self.resized(before);
     }
 
-    /// Keeps the entry and leaves another in its place.
+    /// Keeps the entry, if the last layer lacks it, and leaves another in its place.
     #[cold]
-    fn keep_behind(&mut self, other: Item) {
-        if let Some(layer) = self.kept.last_mut() {
-            let mut item = std::mem::replace(self.item, other);
-            item.set_access(self.access);
+    fn keep_behind(&mut self, other: impl FnOnce(&Item) -> Item) {
+        if let Some(layer) = self.interest.kept.last_mut()
+            && layer.lacks(self.id, self.hash, self.item.key())
+        {
+            let other = other(self.item);
+            let item = std::mem::replace(self.item, other);
             layer.put(self.id, self.hash, item);
         }
     }
@@ -200,40 +203,89 @@ impl Slot<'_> {
 
 /// What the shard's own changes call.
 impl Shard {
+    /// A key may be about to change, if it is there and `is_it` says so: its entry is kept before
+    /// the look for it moves its access clock.
+    #[inline]
+    pub(crate) fn keep_before(&mut self, database: usize, key: Key<'_>, is_it: fn(&Item) -> bool) {
+        if !self.interest.kept.is_empty() {
+            self.keep_found(database, key, is_it);
+        }
+    }
+
+    #[cold]
+    fn keep_found(&mut self, database: usize, key: Key<'_>, is_it: fn(&Item) -> bool) {
+        let part = self.databases.get_mut(database);
+        let (Some(part), Some(layer)) = (part, self.interest.kept.last_mut()) else { return };
+        let found = part.table.find_mut(key.hash, |item| item.key() == key.bytes);
+        if let Some(item) = found
+            && is_it(item)
+            && layer.lacks(part.id, key.hash, key.bytes)
+        {
+            let twin = value::twin(item);
+            let grown = footprint(&twin) as isize - footprint(item) as isize;
+            (part.bytes, self.delta) = (part.bytes + grown, self.delta + grown);
+            layer.put(part.id, key.hash, std::mem::replace(item, twin));
+        }
+    }
+
     /// A key that is not there is about to come.
     #[inline]
     pub(crate) fn keep_gap(&mut self, database: usize, hash: u64, key: &[u8]) {
-        if !self.kept.is_empty() && self.is_lacking(database, hash, key) {
-            let mut gap = Entry::new(key, NewPayload::Int(0), None);
-            gap.set_flags(GAP);
-            self.put(database, hash, gap);
+        if !self.interest.kept.is_empty() {
+            self.put_gap(database, hash, key);
         }
     }
 
     /// An item was taken out, to be put elsewhere; returns what is put there.
     #[inline]
     pub(crate) fn keep_moved(&mut self, database: usize, hash: u64, item: Item) -> Item {
-        if self.kept.is_empty() || !self.is_lacking(database, hash, item.key()) {
-            return item;
-        }
-        let copy = value::twin(&item);
-        self.put(database, hash, item);
-        copy
+        if self.interest.kept.is_empty() { item } else { self.put_moved(database, hash, item) }
     }
 
     /// An item was taken out for good; returns it if nobody wants it.
     #[inline]
     pub(crate) fn keep_removed(&mut self, database: usize, hash: u64, item: Item) -> Option<Item> {
-        if self.kept.is_empty() || !self.is_lacking(database, hash, item.key()) {
-            return Some(item);
+        if self.interest.kept.is_empty() {
+            Some(item)
+        } else {
+            self.put_removed(database, hash, item)
         }
-        self.put(database, hash, item);
+    }
+
+    #[cold]
+    fn put_gap(&mut self, database: usize, hash: u64, key: &[u8]) {
+        if let Some((layer, id)) = self.lacking(database, hash, key) {
+            let mut gap = Entry::new(key, NewPayload::Int(0), None);
+            gap.set_flags(GAP);
+            layer.put(id, hash, gap);
+        }
+    }
+
+    #[cold]
+    fn put_moved(&mut self, database: usize, hash: u64, item: Item) -> Item {
+        let Some((layer, id)) = self.lacking(database, hash, item.key()) else { return item };
+        let copy = value::twin(&item);
+        layer.put(id, hash, item);
+        copy
+    }
+
+    #[cold]
+    fn put_removed(&mut self, database: usize, hash: u64, item: Item) -> Option<Item> {
+        let Some((layer, id)) = self.lacking(database, hash, item.key()) else { return Some(item) };
+        layer.put(id, hash, item);
         None
+    }
+
+    /// The last layer, if it lacks a key, and the database's identity.
+    fn lacking(&mut self, database: usize, hash: u64, key: &[u8]) -> Option<(&mut Layer, u32)> {
+        let id = self.databases[database].id;
+        let layer = self.interest.kept.last_mut()?;
+        layer.lacks(id, hash, key).then_some((layer, id))
     }
 
     /// A database was flushed; returns its table if nobody wants it.
     pub(crate) fn keep_whole(&mut self, flushed: Database) -> Option<Table<Item>> {
-        let Some(layer) = self.kept.last_mut() else { return Some(flushed.table) };
+        let Some(layer) = self.interest.kept.last_mut() else { return Some(flushed.table) };
         let before = layer.parts.entry(flushed.id).or_default();
         if before.whole.is_some() {
             return Some(flushed.table);
@@ -244,24 +296,10 @@ impl Shard {
 
     /// Two databases are about to change places.
     pub(crate) fn keep_order(&mut self) {
-        if let Some(layer) = self.kept.last_mut()
+        if let Some(layer) = self.interest.kept.last_mut()
             && layer.order.is_none()
         {
             layer.order = Some(self.databases.iter().map(|part| part.id).collect());
-        }
-    }
-
-    #[cold]
-    fn is_lacking(&self, database: usize, hash: u64, key: &[u8]) -> bool {
-        let id = self.databases[database].id;
-        self.kept.last().is_some_and(|layer| layer.lacks(id, hash, key))
-    }
-
-    #[cold]
-    fn put(&mut self, database: usize, hash: u64, item: Item) {
-        let id = self.databases[database].id;
-        if let Some(layer) = self.kept.last_mut() {
-            layer.put(id, hash, item);
         }
     }
 }
@@ -270,34 +308,34 @@ impl Shard {
 impl Shard {
     /// A checkpoint is set.
     pub(crate) fn push_layer(&mut self) {
-        self.kept.push(Layer::new(&self.hasher));
+        self.interest.kept.push(Layer::new(&self.hasher));
     }
 
     /// A checkpoint is given up.
     pub(crate) fn release(&mut self, depth: usize) {
-        let layer = self.kept.remove(depth);
+        let layer = self.interest.kept.remove(depth);
         if depth > 0 {
-            let rest = self.kept[depth - 1].absorb(layer);
+            let rest = self.interest.kept[depth - 1].absorb(layer);
             self.free(rest);
         } else {
             self.free(layer.parts.into_values().collect());
         }
-        if self.kept.is_empty() {
-            self.kept = Vec::new();
+        if self.interest.kept.is_empty() {
+            self.interest.kept = Vec::new();
         }
     }
 
     /// Gives up the checkpoints after one of them, whose layer then tells all that has changed.
     pub(crate) fn release_later(&mut self, depth: usize) {
-        while self.kept.len() > depth + 1 {
-            self.release(self.kept.len() - 1);
+        while self.interest.kept.len() > depth + 1 {
+            self.release(self.interest.kept.len() - 1);
         }
     }
 
     /// Puts everything back that the last layer keeps, but for the order of the databases, and
     /// leaves the layer empty.
     pub(crate) fn restore(&mut self, counters: &Counters, restored: &mut Restored) {
-        let mut kept = std::mem::take(&mut self.kept);
+        let mut kept = std::mem::take(&mut self.interest.kept);
         if let Some(layer) = kept.last_mut() {
             let layer = std::mem::replace(layer, Layer::new(&self.hasher));
             for (id, mut before) in layer.parts {
@@ -310,7 +348,7 @@ impl Shard {
                 }
             }
         }
-        self.kept = kept;
+        self.interest.kept = kept;
     }
 
     fn restore_item(

@@ -22,7 +22,6 @@ pub struct Edit<'v> {
 
 impl<'v> Edit<'v> {
     pub(crate) fn new(mut slot: Slot<'v>, dirty: &'v mut u64) -> Self {
-        slot.keep();
         let before = value::footprint(slot.item);
         slot.inflate();
         Self { slot, dirty, before }

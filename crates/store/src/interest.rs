@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::checkpoint::Layer;
 use crate::waiters::{Bell, Waiting};
 
 /// A watcher's flag: raised when a watched key has changed.
@@ -75,6 +76,9 @@ pub(crate) struct Interest {
     tracking: Arc<Tracking>,
     /// What has changed under the present lock.
     pub(crate) changes: Vec<Change>,
+    /// What entries were at the checkpoints that are active, the latest last: it lies here because
+    /// whoever changes an entry has this table at hand.
+    pub(crate) kept: Vec<Layer>,
 }
 
 impl Interest {
@@ -85,6 +89,7 @@ impl Interest {
             trackers: HashMap::new(),
             tracking,
             changes: Vec::new(),
+            kept: Vec::new(),
         }
     }
 

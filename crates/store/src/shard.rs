@@ -15,7 +15,6 @@
 
 use pannier_collections::{NewPayload, Payload, Table, Wheel};
 
-use crate::checkpoint::Layer;
 use crate::counters::Counters;
 use crate::database::{Compression, Database};
 use crate::events::{Event, class};
@@ -116,10 +115,7 @@ pub(crate) struct Slot<'s> {
     wheel: &'s mut Wheel<Mark>,
     pub(crate) field_wheel: &'s mut Wheel<Mark>,
     pub(crate) next_stamp: &'s mut u8,
-    interest: &'s mut Interest,
-    pub(crate) kept: &'s mut Vec<Layer>,
-    /// The access clock before this look moved it.
-    pub(crate) access: u32,
+    pub(crate) interest: &'s mut Interest,
     reaper: &'s Reaper,
     rng: &'s mut fastrand::Rng,
 }
@@ -140,9 +136,12 @@ impl<'s> Slot<'s> {
         self.item
     }
 
-    /// Moves the access clock.
+    /// Moves the access clock, if the look is to.
     #[inline]
     pub(crate) fn touch(&mut self, look: Look) {
+        if !look.touch {
+            return;
+        }
         let stamp = if look.rules.frequency {
             look.rules.touched(self.item.access(), look.now, self.rng)
         } else {
@@ -253,8 +252,6 @@ pub(crate) struct Shard {
     pub(crate) interest: Interest,
     /// What has happened under the present lock.
     pub(crate) events: Vec<Event>,
-    /// What entries were at the checkpoints that are active, the latest last.
-    pub(crate) kept: Vec<Layer>,
     pub(crate) reaper: Reaper,
 }
 
@@ -279,7 +276,6 @@ impl Shard {
             hasher,
             interest,
             events: Vec::new(),
-            kept: Vec::new(),
             reaper,
         }
     }
@@ -353,9 +349,7 @@ impl Shard {
             }
         }
         let mut slot = self.slot(database, key.hash, |item| item.key() == key.bytes)?;
-        if look.touch {
-            slot.touch(look);
-        }
+        slot.touch(look);
         Some(slot)
     }
 
@@ -369,11 +363,8 @@ impl Shard {
     ) -> Option<Slot<'_>> {
         let Database { id, table, volatile, deadlines, timed, bytes, compression } =
             self.databases.get_mut(database)?;
-        let item = table.find_mut(hash, eq)?;
         Some(Slot {
-            access: item.access(),
-            kept: &mut self.kept,
-            item,
+            item: table.find_mut(hash, eq)?,
             hash,
             database,
             id: *id,

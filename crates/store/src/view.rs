@@ -356,6 +356,7 @@ impl<'k> View<'k> {
         let hasher = &keyspace.hasher;
         let mut changes = Changes::default();
         let shard = opened(keyspace, self.mask, &mut self.guards, key);
+        shard.keep_before(database, key, |item| types::kind(item) == T::KIND);
         let Some(mut slot) = shard.find(&keyspace.counters, database, key, look) else {
             if !create {
                 return Ok(None);
@@ -375,7 +376,6 @@ impl<'k> View<'k> {
         if types::kind(slot.item) != T::KIND {
             return Err(WrongType);
         }
-        slot.keep();
         let (before, due) = (value::footprint(slot.item), value::field_due(slot.item));
         let (item, changes_mut) = (&mut *slot.item, &mut changes);
         let opened = Opened { item, limits, hasher, changes: changes_mut, now_ms };
@@ -432,6 +432,7 @@ impl<'k> View<'k> {
         let look = self.look_with(self.rules.touch);
         let Self { keyspace, mask, guards, dirty, .. } = self;
         let shard = opened(keyspace, *mask, guards, key);
+        shard.keep_before(database, key, |item| Str::of(item).is_ok());
         let Some(slot) = shard.find(&keyspace.counters, database, key, look) else {
             return Ok(None);
         };
@@ -443,7 +444,8 @@ impl<'k> View<'k> {
     pub fn set(&mut self, database: usize, key: Key<'_>, value: NewValue<'_>, deadline: Deadline) {
         self.dirty += 1;
         let (payload, form) = value.into_payload();
-        let Some(mut slot) = self.find(database, key, self.rules.touch) else {
+        let look = self.look_with(self.rules.touch);
+        let Some(mut slot) = self.find(database, key, false) else {
             let mut item = Entry::new(key.bytes, payload, deadline.at());
             item.set_flags(form);
             item.set_access(self.rules.fresh(self.now));
@@ -452,6 +454,7 @@ impl<'k> View<'k> {
         };
         slot.changed();
         slot.replace(payload, form);
+        slot.touch(look);
         match deadline {
             Deadline::Keep => return,
             Deadline::Clear => slot.set_deadline(None),

@@ -71,7 +71,11 @@ fn all<R>(keyspace: &Keyspace, now_ms: u64, work: impl FnOnce(&mut View<'_>) -> 
 
 fn nothing_kept(keyspace: &Keyspace) {
     for shard in &keyspace.shards {
-        assert_eq!(shard.lock().kept.capacity(), 0, "memory is held for checkpoints that are gone");
+        assert_eq!(
+            shard.lock().interest.kept.capacity(),
+            0,
+            "memory is held for checkpoints that are gone"
+        );
     }
 }
 

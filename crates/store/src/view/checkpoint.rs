@@ -18,7 +18,7 @@ impl View<'_> {
     pub fn checkpoint(&mut self) -> usize {
         self.check_all();
         self.guards.each(|shard| shard.push_layer());
-        self.guards.at(0).kept.len() - 1
+        self.guards.at(0).interest.kept.len() - 1
     }
 
     /// Brings every database back to what it was at the checkpoint of a depth, which stays; later
@@ -54,7 +54,7 @@ impl View<'_> {
         self.check_all();
         let mut sum = Kept::default();
         for shard in self.guards.iter() {
-            let kept = shard.kept[depth].kept();
+            let kept = shard.interest.kept[depth].kept();
             (sum.keys, sum.bytes) = (sum.keys + kept.keys, sum.bytes + kept.bytes);
         }
         sum
@@ -63,7 +63,9 @@ impl View<'_> {
     /// Lets the databases take the places that they had at the last checkpoint.
     fn restore_order(&mut self) {
         let shard = self.guards.at(0);
-        let Some(order) = shard.kept.last().and_then(|layer| layer.order()) else { return };
+        let Some(order) = shard.interest.kept.last().and_then(|layer| layer.order()) else {
+            return;
+        };
         let (order, len) = (order.to_vec(), shard.databases.len());
         for index in 0..len {
             // Those that are younger had the places of their identities.
