@@ -172,8 +172,8 @@ impl Keyspace {
             }
             Some(mut slot) => {
                 let (payload, form) = value.into_payload();
-                slot.touch(Look { now, rules, touch: true });
                 slot.replace(payload, form);
+                slot.touch(Look { now, rules, touch: true });
                 slot.set_deadline(deadline);
                 shard.sweep();
             }
