@@ -8,7 +8,7 @@ export PANNIER_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/pannier
 
 export PANNIER_PYTHON_VENV ?= $(CURDIR)/.venv-python
 
-.PHONY: help run test wheel check sanitize bench bench-quick fuzz docs
+.PHONY: help run test wheel check sanitize bench bench-python bench-quick fuzz docs
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -50,6 +50,14 @@ sanitize: ## run the tests of unsafe code and of threads under AddressSanitizer 
 
 bench: ## compare with the Redis and Valkey of this machine (a quarter of an hour), draw docs/performance.md
 	cargo run --release -q -p pannier-benches --bin peers
+	$(MAKE) bench-python
+
+bench-python: wheel ## what a call costs from Python, beside fakeredis and a socket
+	rm -rf target/bench-python && python3 -m venv target/bench-python
+	target/bench-python/bin/python -m pip install -q redis==8.1.0 fakeredis==2.40.0 \
+		$(or $(CARGO_TARGET_DIR),target)/wheels/*.whl
+	target/bench-python/bin/python benches/python/calls.py \
+		--record benches/record/$$(date +%F)-python.csv
 
 bench-quick: ## the same in a minute or two, for a first look
 	cargo run --release -q -p pannier-benches --bin peers -- --quick
