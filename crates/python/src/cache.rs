@@ -115,8 +115,9 @@ impl Cache {
         if brief::is_long_running() {
             return self.run_words(py, &[Bytes::Made(b"GET".to_vec()), key], false);
         }
-        match cache.get(&key) {
-            Ok(Some(value)) => self.style.string(py, &value),
+        match cache.get_with(&key, |value| self.style.string_at_once(py, value)) {
+            Ok(Some(Ok(made))) => Ok(made),
+            Ok(Some(Err(value))) => self.style.string(py, &value),
             Ok(None) => Ok(py.None().into_bound(py)),
             Err(error) => Err(self.failed(py, &error)),
         }

@@ -23,6 +23,24 @@ pub(crate) struct Style {
 }
 
 impl Style {
+    /// A string under a lock of the engine's: only what runs no Python code is made there, and
+    /// anything else is a copy to be decoded later.
+    #[inline]
+    pub(crate) fn string_at_once<'py>(
+        &self,
+        py: Python<'py>,
+        bytes: &[u8],
+    ) -> Result<Bound<'py, PyAny>, Vec<u8>> {
+        match &self.text {
+            None => Ok(PyBytes::new(py, bytes).into_any()),
+            Some(Text::Utf8) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(PyString::new(py, text).into_any()),
+                Err(_) => Err(bytes.to_vec()),
+            },
+            Some(Text::Other { .. }) => Err(bytes.to_vec()),
+        }
+    }
+
     /// A string, as text if it is to be.
     #[inline]
     pub(crate) fn string<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
