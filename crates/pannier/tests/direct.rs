@@ -138,7 +138,7 @@ impl Side {
         match op {
             Op::Get(n) if self.direct => shown(self.cache.get(key(n))),
             Op::GetWith(n) if self.direct => {
-                shown(self.cache.get_with(key(n), |bytes| Bytes::copy_from_slice(bytes)))
+                shown(self.cache.get_with(key(n), Bytes::copy_from_slice))
             }
             Op::Get(n) | Op::GetWith(n) => self.ask::<Option<Bytes>>(&[b"GET", &key(n)]),
             Op::Set(n, len) if self.direct => shown(self.cache.set(key(n), vec![b'x'; *len])),
@@ -291,6 +291,11 @@ fn calls_go_the_direct_way_unless_somebody_looks_on() {
     monitor.call(["MONITOR"]).unwrap();
     assert_eq!(directly(&side), 0);
     drop(monitor);
+    assert_eq!(directly(&side), 4);
+    side.cache.call(["PANNIER", "FAULT", "ADD", "ERROR", "READONLY", "COMMAND", "GET"]).unwrap();
+    assert!(side.cache.get("a").unwrap_err().to_string().starts_with("READONLY"));
+    assert!(side.cache.get_with("a", |_| ()).is_err());
+    side.cache.call(["PANNIER", "FAULT", "CLEAR"]).unwrap();
     assert_eq!(directly(&side), 4);
     let mut watcher = side.cache.connect();
     watcher.call(["WATCH", "a"]).unwrap();

@@ -10,8 +10,8 @@
 //!
 //! Rules: an entry is changed through `Slot` and `Shard` alone, as everywhere, so that sums, marks,
 //! garbage and checkpoints follow. The time may be a coarse one: a key that might have expired by
-//! the exact time is declined, too. What was done is counted in the shard's [`Tally`], which has one
-//! writer at a time, because it is written under the shard's lock.
+//! the exact time is declined, too. What was done is counted in the shard's [`Tally`], which has
+//! one writer at a time, because it is written under the shard's lock.
 //! Neighbours: `view` is the general way; the engine's `direct` says when this one may be taken.
 //! Tests: `tests/direct.rs` of the crate `pannier`, which compares both ways.
 
