@@ -1,4 +1,4 @@
-//! Conditions on requests: which ones a fault is about.
+//! Conditions on requests: which ones a fault or the recorder is about.
 //!
 //! A condition names commands (or categories of them, `@write`; with `-` before it what is left
 //! out), a pattern for keys, and the client by its number, name or user. What it does not name it
@@ -6,8 +6,8 @@
 //! in the library make the same conditions (`accept`), and `words` writes one down again.
 //!
 //! Rules: a container's name stands for all its sub-commands. Names are those of the table,
-//! whatever `rename-command` has made of them. Neighbours: `faults`. Transcript:
-//! `server/pannier-fault`.
+//! whatever `rename-command` has made of them. Neighbours: `faults`,
+//! `recorder`. Transcripts: `server/pannier-fault`, `server/pannier-recorder`.
 
 use pannier_resp::Args;
 

@@ -81,6 +81,7 @@ impl Engine {
     pub(crate) fn is_observed(&self, now: Now) -> bool {
         self.monitors.any()
             || self.faults.any()
+            || self.recorder.is_on()
             || self.scripts.run.is_busy()
             || self.pause.active(now.unix_ms()).is_some()
     }

@@ -24,6 +24,7 @@ use crate::mailbox::Letter;
 use crate::monitor::Monitors;
 use crate::pause::Pause;
 use crate::pubsub::PubSub;
+use crate::recorder::Recorder;
 use crate::scripts::Scripts;
 use crate::session::Session;
 use crate::stats::{Lane, Stats};
@@ -63,6 +64,7 @@ pub struct Engine {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) faults: Faults,
     pub(crate) direct: Direct,
+    pub(crate) recorder: Recorder,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Now,
     /// 40 hexadecimal digits, new for every start.
@@ -122,6 +124,7 @@ impl Engine {
             checkpoints: Checkpoints::default(),
             faults: Faults::new(seed),
             direct,
+            recorder: Recorder::default(),
             host,
             started: now,
             run_id: Mutex::new(run_id),

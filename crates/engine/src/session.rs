@@ -61,6 +61,8 @@ pub struct Session {
     pub(crate) tracking: Option<Box<Mode>>,
     /// What a fault has in store for its request.
     pub(crate) fate: Option<Box<Fate>>,
+    /// How often requests have come.
+    pub(crate) batch: u64,
 }
 
 impl Session {
@@ -91,6 +93,7 @@ impl Session {
             stands_in: false,
             tracking: None,
             fate: None,
+            batch: 0,
         }
     }
 
@@ -177,6 +180,13 @@ impl Session {
         self.closing = true;
         self.unsubscribe_all();
         self.engine.clients.leave(&self.client);
+    }
+
+    /// What is executed from now on came in one round trip. A shell says so where requests arrive
+    /// while none was half-arrived or waited.
+    #[inline]
+    pub fn begin_batch(&mut self) {
+        self.batch += 1;
     }
 
     /// Whether a fault has cut its connection: it is closed, and nothing may be written behind what

@@ -53,10 +53,12 @@ mod checkpoint;
 mod client;
 mod direct;
 mod error;
+mod faults;
 mod frame;
 mod host;
 mod house;
 mod process;
+mod recorder;
 mod reply;
 mod seat;
 #[cfg(feature = "server")]
@@ -70,13 +72,15 @@ pub use calls::{
 pub use checkpoint::Checkpoint;
 pub use client::Client;
 pub use error::{Error, ErrorKind, ReplyError};
+pub use faults::Faults;
 pub use frame::Frame;
 pub use house::Housekeeping;
 pub use pannier_clock::{Clock, VirtualClock};
 pub use pannier_engine::config::Config;
-pub use pannier_engine::{Kept, Policy};
+pub use pannier_engine::{Condition, Fault, FaultRule, Kept, Policy, Recorded, Recording, Tally};
 #[cfg(feature = "server")]
 pub use pannier_server::Crew;
+pub use recorder::Recorder;
 pub use reply::FromFrame;
 #[cfg(feature = "server")]
 pub use server::{Builder, Server};

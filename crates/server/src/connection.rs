@@ -275,6 +275,9 @@ impl Connection {
             Poll::Pending => Ok(self.nothing_arrived()),
             Poll::Ready(len) => {
                 self.count_read(len?);
+                if self.input.is_empty() {
+                    self.session.begin_batch();
+                }
                 self.run_read(turn, &read).map(Poll::Ready)
             }
         };

@@ -264,6 +264,7 @@ impl Line {
         }
         self.held_until_ms = 0;
         let before = (self.input.len(), self.output.len());
+        session.begin_batch();
         if self.requests(world, &mut session, now) {
             self.session = Some(session);
         }

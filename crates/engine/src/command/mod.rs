@@ -58,6 +58,7 @@ mod pannier;
 mod pannier_checkpoint;
 mod pannier_clock;
 mod pannier_fault;
+mod pannier_recorder;
 mod pubsub;
 mod scan;
 mod script;

@@ -15,6 +15,7 @@ use super::pannier_checkpoint::{
 };
 use super::pannier_clock::PANNIER_CLOCK;
 use super::pannier_fault::PANNIER_FAULT;
+use super::pannier_recorder::PANNIER_RECORDER;
 use super::row::{Command, Context, Done, Group, flags};
 use crate::error::Error;
 
@@ -36,6 +37,7 @@ const PANNIER: Command = Command {
         PANNIER_CLOCK,
         PANNIER_FAULT,
         PANNIER_HELP,
+        PANNIER_RECORDER,
         PANNIER_RELEASE,
         PANNIER_ROLLBACK,
     ],
@@ -68,6 +70,9 @@ fn pannier_help(cx: &mut Context<'_>) -> Result<Done, Error> {
         "    DROP BEFORE|AFTER, CUT <bytes>, REFUSE. Conditions: COMMAND <name>, KEY <pattern>,",
         "    ID <client-id>, NAME <client-name>, USER <username>, PROBABILITY <p>, SEED <seed>,",
         "    COUNT <count>.",
+        "RECORDER START [<condition> ...] | STOP | GET [<condition> ...] | COUNT | CLEAR",
+        "    Record what clients send, and in how many round trips. START also takes",
+        "    ENTRIES <n> and BYTES <n>: how much is kept.",
         "RELEASE [<id> | <name>]",
         "    Give up a checkpoint, by default the latest. The data stay as they are.",
         "ROLLBACK [<id> | <name>] [CONFIG]",

@@ -10,8 +10,9 @@
 //! Rules. Only brief commands with one key are grouped (`Command::is_brief`), because others wait
 //! for the shards meanwhile; not a write whose value is to be compressed first (`compress`). A
 //! group ends where the next request is of another kind, and where a key became ready that
-//! somebody waits for. There is none while a session, a monitor, a script, a pause or a fault asks
-//! for a look before each request; a write is in none while a limit in entries is set.
+//! somebody waits for. There is none while a session, a monitor, a script, a pause, a fault or the
+//! recorder asks for a look before each request; a write is in none while a limit in entries is
+//! set.
 //! Room in bytes is made for all writes of a group before it is opened. So nothing that the gate
 //! asks can change inside a group. Replies, errors and their order are those of single execution.
 //! A group's time is shared out evenly between its requests; a slow one among them is known by

@@ -114,6 +114,7 @@ pub fn call(
     now: Now,
 ) -> Next {
     reply.set_protocol(session.protocol);
+    session.begin_batch();
     match execute(engine, session, (args, now.mono_us), reply, now) {
         Step::Done if session.closing => Next::Close,
         Step::Done if session.is_waiting() => Next::Waiting,
@@ -149,6 +150,10 @@ fn execute(
     let mut speaks = false;
     let step = match gate::find(engine, &config, session, args) {
         Err((id, error)) => {
+            if engine.recorder.is_on() {
+                let command = id.map(|id| engine.commands.row(id));
+                engine.recorder.record(session, (command, args), now);
+            }
             let error =
                 if is(args.get(0), "exec") { queue::abort(engine, session, &error) } else { error };
             settle::refused(session, id, &error, reply);
@@ -188,20 +193,25 @@ fn execute(
     step
 }
 
-/// Whether a known command may run now, and what a fault makes of it if it may.
+/// Whether a known command may run now, and what a fault makes of it if it may. Whatever becomes of
+/// it, it is recorded, once.
 fn admit(
     engine: &Engine,
     config: &Config,
     session: &mut Session,
-    (command, args): (&Command, Args<'_>),
+    (command, args): (&'static Command, Args<'_>),
     now: Now,
 ) -> gate::Verdict {
-    match gate::check(engine, config, session, command, now) {
+    let verdict = match gate::check(engine, config, session, command, now) {
         gate::Verdict::Pass if engine.faults.any() || session.fate.is_some() => {
             fault::meet(engine, session, (command, args), now)
         }
         verdict => verdict,
+    };
+    if engine.recorder.is_on() && !matches!(verdict, gate::Verdict::Held(_)) {
+        engine.recorder.record(session, (Some(command), args), now);
     }
+    verdict
 }
 
 /// Puts a request into the transaction's queue.

@@ -60,6 +60,7 @@ impl Client {
             return;
         }
         if self.input.bytes.is_empty() {
+            self.session.begin_batch();
             let done = self.execute(requests, out);
             self.input.bytes.extend_from_slice(&requests[done..]);
         } else {
