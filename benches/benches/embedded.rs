@@ -104,6 +104,7 @@ fn threads(c: &mut Criterion) {
     group.finish();
 }
 
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn run(cache: &Cache, keys: &[String], (verb, count): (&str, usize), calls: u64) -> Duration {
     let each = calls.div_ceil(count as u64);
     let start = Barrier::new(count + 1);

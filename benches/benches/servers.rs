@@ -5,10 +5,10 @@
 //! ```
 //!
 //! Three ways to run a server are measured: with a thread of its own, on a crew of two threads
-//! that all share, and no server at all but a cache. Printed are the median and the 99th percentile of
-//! the time from the call that starts it to the first reply (for a server over a new connection),
-//! with all the others still there; then resident memory and threads for each, and the time in which
-//! all end. It is no statistic over samples, so criterion has no part in it.
+//! that all share, and no server at all but a cache. Printed are the median and the 99th percentile
+//! of the time from the call that starts it to the first reply (for a server over a new
+//! connection), with all the others still there; then resident memory and threads for each, and
+//! the time in which all end. It is no statistic over samples, so criterion has no part in it.
 //!
 //! Checked: every reply, and that each holds its own data.
 

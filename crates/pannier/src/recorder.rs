@@ -1,8 +1,8 @@
 //! The recorder of a cache: tests assert what a program asks of it, and in how many round trips.
 //!
 //! A thin handle over the engine's recorder (`pannier_engine::Recording`). It is of the whole
-//! cache: of all databases, of calls in the process as well as of clients on sockets. Each call in the
-//! process is a round trip of its own.
+//! cache: of all databases, of calls in the process as well as of clients on sockets. Each call in
+//! the process is a round trip of its own.
 //!
 //! Tests: the examples below, and `server/pannier-recorder` of the transcripts.
 
