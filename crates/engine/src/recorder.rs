@@ -11,8 +11,8 @@
 //! Rules. What is kept is bounded in entries and in bytes; the oldest go first, and are counted.
 //! The requests of PANNIER are never recorded. While it is off, all this is one check of a flag;
 //! while it is on, requests are executed one by one (`exec::group`). Its lock is taken while no
-//! shard is held, and over none but a client's labels. Neighbours: `condition` says which requests are
-//! meant. Transcript: `server/pannier-recorder`.
+//! shard is held, and over none but a client's labels. Neighbours: `condition` says which requests
+//! are meant. Transcript: `server/pannier-recorder`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
