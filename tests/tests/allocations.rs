@@ -67,7 +67,14 @@ fn allocations(work: impl FnOnce()) -> usize {
 
 #[test]
 fn everyday_requests_allocate_nothing() {
-    let server = Server::builder().directive("threads", "1").start().expect("a server");
+    // One thread has one shard, two have eight.
+    for threads in [1, 2] {
+        on_threads(threads);
+    }
+}
+
+fn on_threads(threads: usize) {
+    let server = Server::builder().threads(threads).start().expect("a server");
     let mut client = TcpStream::connect(server.addr().expect("an address")).expect("a connection");
     client.set_nodelay(true).expect("an option of the socket");
     send(&mut client, ("SET zero 0", "+OK\r\n"), 1, 1);

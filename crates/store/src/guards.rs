@@ -7,16 +7,20 @@
 //! Neighbours: `view` is the only user; `keyspace` says how long a lock is waited for.
 
 use parking_lot::MutexGuard;
+use smallvec::{SmallVec, smallvec};
 
 use crate::hash::Key;
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 
-/// The locks held, ascending by shard. One, the common case, needs no allocation.
+/// Locks that need no allocation: as many as two workers have shards.
+const INLINE: usize = 8;
+
+/// The locks held, ascending by shard.
 pub(crate) enum Guards<'k> {
     None,
     One([MutexGuard<'k, Shard>; 1]),
-    Many(Vec<MutexGuard<'k, Shard>>),
+    Many(SmallVec<[MutexGuard<'k, Shard>; INLINE]>),
     /// Those of another view, which waits until this one is dropped.
     Lent(&'k mut (dyn OpenShards + 'k)),
 }
@@ -35,7 +39,7 @@ impl<'k> Guards<'k> {
             0 => Self::None,
             1 => Self::One([keyspace.lock(mask.trailing_zeros() as usize)?]),
             n => {
-                let mut guards = Vec::with_capacity(n as usize);
+                let mut guards = SmallVec::with_capacity(n as usize);
                 let mut rest = mask;
                 while rest != 0 {
                     guards.push(keyspace.lock(rest.trailing_zeros() as usize)?);
@@ -49,8 +53,8 @@ impl<'k> Guards<'k> {
     /// Puts one more in at its place.
     pub(crate) fn insert(&mut self, at: usize, guard: MutexGuard<'k, Shard>) {
         let mut guards = match std::mem::replace(self, Self::None) {
-            Self::None => Vec::new(),
-            Self::One([one]) => vec![one],
+            Self::None => SmallVec::new(),
+            Self::One([one]) => smallvec![one],
             Self::Many(many) => many,
             Self::Lent(_) => unreachable!("a nested view opens no shard"),
         };
@@ -67,7 +71,11 @@ impl<'k> Guards<'k> {
         match self {
             Self::None => Guards::None,
             Self::One(one) => Guards::One(one),
-            Self::Many(many) => Guards::Many(many),
+            // One by one, since the list itself cannot be shortened.
+            Self::Many(many) => {
+                let shorter = |guard| -> MutexGuard<'s, Shard> { guard };
+                Guards::Many(many.into_iter().map(shorter).collect())
+            }
             Self::Lent(_) => unreachable!("a nested view is closed where it was opened"),
         }
     }
