@@ -230,11 +230,17 @@ impl Engine {
     /// Delivers the events that have been recorded. No shard may be locked by the caller, or its
     /// own events wait.
     pub(crate) fn deliver(&self) {
+        self.deliver_behind(&mut |_| {});
+    }
+
+    /// The same; `first` is told whose change is told next, before caches hear of it.
+    pub(crate) fn deliver_behind(&self, first: &mut dyn FnMut(u64)) {
         if self.keyspace.has_events() {
             let config = self.config.load();
             let changes = self.pubsub.deliver(&self.keyspace, &config);
             if !changes.is_empty() {
-                self.tracking.deliver(&changes, &config.client_output_buffer_limit);
+                let limits = &config.client_output_buffer_limit;
+                self.tracking.deliver(&changes, limits, first);
             }
         }
     }

@@ -121,8 +121,14 @@ impl Tracking {
         (list.trackers.len(), list.prefixes.len())
     }
 
-    /// Tells of changes, in order; those to keys with a prefix at the end, each key once.
-    pub(crate) fn deliver(&self, changes: &[Change], limits: &OutputLimits) {
+    /// Tells of changes, in order; those to keys with a prefix at the end, each key once. Before
+    /// each, `first` is told who made it.
+    pub(crate) fn deliver(
+        &self,
+        changes: &[Change],
+        limits: &OutputLimits,
+        first: &mut dyn FnMut(u64),
+    ) {
         let mut wakers = Wakers::default();
         {
             let list = self.0.lock();
@@ -131,6 +137,7 @@ impl Tracking {
                 match change {
                     Change::Flush => list.tell_all(limits, &mut wakers),
                     Change::Key { key, trackers, by, .. } => {
+                        first(*by);
                         list.tell_trackers(key, (trackers, *by), limits, &mut wakers);
                         for prefix in list.prefixes.keys().filter(|p| key.starts_with(p)) {
                             asked.entry(&**prefix).or_default().push((&**key, *by));

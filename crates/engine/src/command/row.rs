@@ -538,10 +538,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether the session is to be told of changes of what this command reads.
+    /// Whether the session is to be told of changes of what this command reads. A script reads by
+    /// its commands.
     pub(crate) fn tracks(&self) -> bool {
         let mode = self.session.tracking.as_ref();
-        mode.is_some_and(|mode| self.command.is(flags::READONLY) && mode.remembers())
+        let reads = self.command.is(flags::READONLY) && !self.command.runs_script();
+        mode.is_some_and(|mode| reads && mode.remembers())
     }
 
     /// Leaves the session's number at the keys of the command.

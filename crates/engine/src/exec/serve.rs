@@ -79,14 +79,27 @@ pub(crate) fn serve(engine: &Engine, lane: &Arc<Lane>, view: Option<View<'_>>, n
         missing = round(engine, lane, view, now, &mut served);
     }
     if !served.is_empty() {
-        // Who tracks hears of the change before the reply that already knows it.
-        engine.deliver();
-    }
-    for (client, letter) in served {
-        client.mailbox.post(letter);
+        let mut left = &served[..];
+        // Who tracks hears of a change before the reply that already knows it, but of the changes
+        // that its own request has made behind the reply to that.
+        engine.deliver_behind(&mut |by| {
+            if let Some(at) = left.iter().position(|(client, _)| client.id == by) {
+                let (told, rest) = left.split_at(at + 1);
+                left = rest;
+                tell(told);
+            }
+        });
+        tell(left);
     }
     trim(engine, now);
     engine.host.mono_us() - started
+}
+
+/// Gives clients what they were served.
+fn tell(served: &[(Arc<Client>, Letter)]) {
+    for (client, letter) in served {
+        client.mailbox.post(letter.clone());
+    }
 }
 
 /// Evicts what serving has put over a limit in entries.
