@@ -60,7 +60,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`].
+    /// See [`Hash`](struct@Hash).
     pub fn set(&self, field: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool, Error> {
         self.cache.ask([b"HSET", self.key(), field.as_ref(), value.as_ref()])
     }
@@ -74,7 +74,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`]; a reply error when there is no field.
+    /// See [`Hash`](struct@Hash); a reply error when there is no field.
     pub fn set_all<F: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
         fields: impl IntoIterator<Item = (F, V)>,
@@ -91,7 +91,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`].
+    /// See [`Hash`](struct@Hash).
     pub fn get(&self, field: impl AsRef<[u8]>) -> Result<Option<Bytes>, Error> {
         self.cache.ask([b"HGET", self.key(), field.as_ref()])
     }
@@ -107,7 +107,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`]; a reply error when there is no field.
+    /// See [`Hash`](struct@Hash); a reply error when there is no field.
     pub fn get_many(
         &self,
         fields: impl IntoIterator<Item: AsRef<[u8]>>,
@@ -126,7 +126,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`].
+    /// See [`Hash`](struct@Hash).
     pub fn get_all(&self) -> Result<HashMap<Bytes, Bytes>, Error> {
         self.cache.ask([b"HGETALL", self.key()])
     }
@@ -141,7 +141,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`].
+    /// See [`Hash`](struct@Hash).
     pub fn fields(&self) -> Result<Vec<Bytes>, Error> {
         self.cache.ask([b"HKEYS", self.key()])
     }
@@ -156,7 +156,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`].
+    /// See [`Hash`](struct@Hash).
     pub fn remove(&self, field: impl AsRef<[u8]>) -> Result<bool, Error> {
         self.cache.ask([b"HDEL", self.key(), field.as_ref()])
     }
@@ -170,7 +170,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`].
+    /// See [`Hash`](struct@Hash).
     pub fn contains(&self, field: impl AsRef<[u8]>) -> Result<bool, Error> {
         self.cache.ask([b"HEXISTS", self.key(), field.as_ref()])
     }
@@ -184,7 +184,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`]; a reply error for what is no integer.
+    /// See [`Hash`](struct@Hash); a reply error for what is no integer.
     pub fn incr_by(&self, field: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
         self.cache.ask([b"HINCRBY", self.key(), field.as_ref(), &digits(by)])
     }
@@ -198,7 +198,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`].
+    /// See [`Hash`](struct@Hash).
     pub fn len(&self) -> Result<usize, Error> {
         self.cache.ask([b"HLEN", self.key()])
     }
@@ -212,7 +212,7 @@ impl<K: AsRef<[u8]>> Hash<'_, K> {
     /// ```
     ///
     /// # Errors
-    /// See [`Hash`].
+    /// See [`Hash`](struct@Hash).
     pub fn is_empty(&self) -> Result<bool, Error> {
         self.len().map(|len| len == 0)
     }
