@@ -3,7 +3,7 @@
 //! A call takes neither a seat nor a session, and reads no exact clock: the time is a coarse one,
 //! which the store knows how to bear, unless a deadline is counted from it. When the engine
 //! declines (somebody observes requests, the key is near its deadline, a limit is reached), the
-//! call goes the general way, and its caller sees no difference but 300 ns.
+//! call goes the general way, and its caller sees no difference but 600 ns.
 //!
 //! Rules: a value that is lent (`get_with`) lies in a locked shard, so whoever looks at it must not
 //! call the same cache meanwhile. That would wait for itself for ever; it is found out by a mark
