@@ -176,8 +176,11 @@ fn target_folder() -> Result<PathBuf> {
 fn build(target: &str) -> Result<PathBuf> {
     let (package, bin) = target.split_once('/').context("built:<package>/<bin>")?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The library of that name is built without what its program needs.
+    let features: &[&str] = if package == "pannier" { &["--features", "program"] } else { &[] };
     let status = Command::new(cargo)
         .args(["build", "--quiet", "--release", "-p", package, "--bin", bin])
+        .args(features)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()?;
     ensure!(status.success(), "{target} does not build");
