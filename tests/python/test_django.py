@@ -63,6 +63,8 @@ def clean():
 def test_djangos_own_tests():
     tests = os.environ.get("PANNIER_DJANGO")
     if not tests:
+        if os.environ.get("CI"):
+            pytest.fail("PANNIER_DJANGO is not set")
         pytest.skip("PANNIER_DJANGO is not set: tests/python/run.sh unpacks Django's tests")
     suite = Path(__file__).with_name("django_suite.py")
     done = subprocess.run(

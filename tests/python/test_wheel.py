@@ -25,6 +25,8 @@ with pannier.Server() as server:
 def wheel() -> str:
     path = os.environ.get("PANNIER_WHEEL")
     if not path:
+        if os.environ.get("CI"):
+            pytest.fail("PANNIER_WHEEL is not set")
         pytest.skip("PANNIER_WHEEL is not set: tests/python/run.sh builds and names it")
     return path
 

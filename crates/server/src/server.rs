@@ -291,8 +291,10 @@ async fn serve(
             tracing::warn!("Cutting {} clients that do not read", engine.connected());
         }
     }
-    // One that still keeps a thread keeps this server.
-    engine.end_script();
+    if acceptor.workers.iter().any(|handle| handle.load() > 0) {
+        // A script may keep one of them, and its thread. Without any, a script is somebody else's.
+        engine.end_script();
+    }
     for handle in &acceptor.workers {
         handle.worker.leave();
     }
