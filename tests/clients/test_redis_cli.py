@@ -33,8 +33,9 @@ def cli(server, tool, run):
     return call
 
 
-def for_a_while(line, seconds):
-    """What a program that runs until it is ended writes to a terminal; it is ended by its id."""
+def for_a_while(line, seconds, enough=lambda _: False):
+    """What a program that runs until it is ended writes to a terminal, until that is enough or the
+    time is up; it is ended by its id."""
     ours, theirs = pty.openpty()
     wide(theirs)
     with subprocess.Popen(
@@ -42,7 +43,7 @@ def for_a_while(line, seconds):
     ) as process:
         os.close(theirs)
         try:
-            return read_terminal(ours, seconds, lambda _: False)
+            return read_terminal(ours, seconds, enough)
         finally:
             process.kill()
             os.close(ours)
@@ -186,8 +187,13 @@ def test_urls_with_password_and_database(launch, tool, run):
 
 def test_stat_prints_a_line_an_interval(server, client, tool):
     client.mset({f"k{n}": "v" for n in range(25)})
-    out = for_a_while([tool("redis-cli"), "-p", server.port, "--stat", "-i", "0.2"], 1.5)
-    lines = [line for line in out.splitlines() if re.match(r"^25 +[\d.]+[KMG]", line)]
+
+    def lines_of(text):
+        return [line for line in text.splitlines() if re.match(r"^25 +[\d.]+[KMG].*\)", line)]
+
+    line = [tool("redis-cli"), "-p", server.port, "--stat", "-i", "0.2"]
+    out = for_a_while(line, 30, lambda text: len(lines_of(text)) >= 5)
+    lines = lines_of(out)
     assert len(lines) >= 4, out
     head = next(line for line in out.splitlines() if line.startswith("keys"))
     assert head.split() == ["keys", "mem", "clients", "blocked", "requests", "connections"]
@@ -195,22 +201,27 @@ def test_stat_prints_a_line_an_interval(server, client, tool):
 
 
 def test_latency(cli):
-    out = cli("--latency", "-i", "0.5").split()
+    out = cli("--latency", "-i", "2").split()
     least, most, mean, samples = (float(part) for part in out)
     assert 0 <= least <= mean <= most < 5000
     assert samples >= 10
 
 
 def test_latency_history(server, tool):
-    line = [tool("redis-cli"), "-p", server.port, "--latency-history", "-i", "0.3", "--raw"]
-    counts = re.findall(r"\b\d+ \d+ \d+\.\d+ (\d+)\b", for_a_while(line, 1.5))
-    counts = [int(count) for count in counts]
-    assert max(counts) > 10 and counts.count(1) >= 3, "every interval starts anew"
+    line = [tool("redis-cli"), "-p", server.port, "--latency-history", "-i", "0.5", "--raw"]
+
+    def anew(text):
+        counts = re.findall(r"\b\d+ \d+ \d+\.\d+ (\d+)\b", text)
+        counts = [int(count) for count in counts]
+        return counts and max(counts) > 10 and counts.count(1) >= 3
+
+    # A busy machine may be slow for an interval or two, not for all of them.
+    assert anew(for_a_while(line, 30, anew)), "every interval starts anew"
 
 
 def test_latency_distribution(server, tool):
     line = [tool("redis-cli"), "-p", server.port, "--latency-dist", "-i", "0.3"]
-    assert "." in for_a_while(line, 1.2)
+    assert "." in for_a_while(line, 30, lambda text: "." in text)
 
 
 def test_bigkeys(cli, client):

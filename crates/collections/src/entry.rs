@@ -99,6 +99,26 @@ impl<O> Entry<O> {
         object
     }
 
+    /// Writes inline bytes over as many as there are; false, and nothing done, when the value is
+    /// something else or of another length.
+    ///
+    /// ```
+    /// use pannier_collections::{Entry, NewPayload, Payload};
+    /// let mut entry = Entry::<String>::new(b"state", NewPayload::Bytes(b"idle"), None);
+    /// assert!(entry.overwrite(b"busy") && !entry.overwrite(b"asleep"));
+    /// assert_eq!(entry.payload(), Payload::Bytes(b"busy"));
+    /// ```
+    #[inline]
+    pub fn overwrite(&mut self, bytes: &[u8]) -> bool {
+        match self.block.bytes_mut() {
+            Some(old) if old.len() == bytes.len() => {
+                old.copy_from_slice(bytes);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// An entry with another value and all else as it is here, deadline and tag included: it may
     /// take this one's place in a table.
     ///
@@ -218,6 +238,13 @@ impl<O> Entry<O> {
     #[inline]
     pub fn set_access(&mut self, access: u32) {
         self.block.set_access(access);
+    }
+
+    /// Sets the access word of an entry that others read at the same time, some of whom may set it
+    /// too: one of them prevails.
+    #[inline]
+    pub fn touch(&self, access: u32) {
+        self.block.touch(access);
     }
 
     /// Sets the flags, of which there are four (bits 0 to 3). Their meaning belongs to the caller.

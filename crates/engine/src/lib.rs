@@ -54,7 +54,7 @@ pub use faults::{Fault, FaultRule};
 pub use host::{ClockChange, ClockState, Facts, Host, Listener, ShutdownRequest};
 pub use mailbox::{Letter, Mailbox};
 pub use pannier_script::sha1_hex;
-pub use pannier_store::{Kept, Now, Policy, Str, StrBuffer};
+pub use pannier_store::{Kept, Now, Policy, Str, StrBuffer, thread_number};
 pub use recorder::{Recorded, Recording, Tally};
 pub use session::Session;
 pub use stats::Lane;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use pannier_store::direct::Tally;
+use pannier_store::direct::{Tallies, Tally};
 use parking_lot::Mutex;
 
 use crate::command::Table;
@@ -232,14 +232,14 @@ pub(crate) struct Stats {
     commands: usize,
     lanes: Mutex<Vec<Arc<Lane>>>,
     /// What the store counts for calls that take the direct way, and whose they are: GET and SET.
-    direct: Arc<[Tally]>,
+    direct: Tallies,
     direct_ids: Option<[usize; 2]>,
     baseline: Mutex<Totals>,
     keyspace_baseline: Mutex<[u64; 5]>,
 }
 
 impl Stats {
-    pub(crate) fn new(table: &Table, direct: &Arc<[Tally]>) -> Self {
+    pub(crate) fn new(table: &Table, direct: Tallies) -> Self {
         let commands = table.len();
         let id = |name: &str| table.find(name.as_bytes()).map(|found| usize::from(found.id));
         let baseline =
@@ -247,7 +247,7 @@ impl Stats {
         Self {
             commands,
             lanes: Mutex::new(Vec::new()),
-            direct: Arc::clone(direct),
+            direct,
             direct_ids: id("get").zip(id("set")).map(<[usize; 2]>::from),
             baseline: Mutex::new(baseline),
             keyspace_baseline: Mutex::new([0; 5]),
@@ -416,7 +416,14 @@ mod tests {
     #[test]
     fn a_reset_is_a_new_zero_for_every_lane() {
         let table = Table::new(&[], false).unwrap();
-        let stats = Stats::new(&table, &Arc::from([]));
+        let keyspace = pannier_store::Keyspace::new(pannier_store::Options {
+            shards: 1,
+            databases: 1,
+            seed: 1,
+            now: pannier_store::Now::default(),
+            reaper: Arc::new(drop),
+        });
+        let stats = Stats::new(&table, keyspace.tallies());
         let (a, b) = (stats.lane(), stats.lane());
         a.count(1, 100, false, true);
         b.count(1, 300, true, true);

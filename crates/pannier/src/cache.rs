@@ -18,9 +18,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use pannier_clock::Clock;
 use pannier_engine::{
-    ConnectionInfo, Engine, Host, Mailbox, Next, Now, Options, Session, Transport,
+    ConnectionInfo, Engine, Host, Lane, Mailbox, Next, Now, Options, Session, Transport,
 };
-use pannier_resp::{OwnedArgs, Protocol};
+use pannier_resp::{OwnedArgs, Protocol, Reply};
 use parking_lot::MappedMutexGuard;
 
 use crate::builder::CacheBuilder;
@@ -198,7 +198,7 @@ impl Cache {
     where
         I: IntoIterator<Item: AsRef<[u8]>>,
     {
-        self.reply(self.call_bytes(args)?)
+        frame::checked(self.call_with(args, frame::only, frame::first)??)
     }
 
     /// The same with the reply, or the error, in the wire form of RESP3.
@@ -215,45 +215,62 @@ impl Cache {
     where
         I: IntoIterator<Item: AsRef<[u8]>>,
     {
+        self.call_with(args, frame::bytes, |replied| replied)
+    }
+
+    /// Runs a command in the thread's seat; what it answers is read there, or, when it has had to
+    /// wait, from its bytes.
+    fn call_with<I, R>(
+        &self,
+        args: I,
+        read: impl FnOnce(&Reply) -> R,
+        read_late: impl FnOnce(Bytes) -> R,
+    ) -> Result<R, Error>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
         let now = self.core.enter();
         let mut seat = self.core.seat();
         seat.args.clear();
         args.into_iter().for_each(|arg| seat.args.push(arg.as_ref()));
-        self.call_seated(seat, now)
+        match self.call_seated(seat, now)? {
+            Called::Ready(seat) => Ok(read(&seat.reply)),
+            Called::Late(replied) => Ok(read_late(replied)),
+        }
     }
 
     /// Runs the command whose arguments lie in the seat.
-    fn call_seated(&self, mut guard: MappedMutexGuard<'_, Seat>, now: Now) -> Result<Bytes, Error> {
+    fn call_seated<'a>(
+        &'a self,
+        mut guard: MappedMutexGuard<'a, Seat>,
+        now: Now,
+    ) -> Result<Called<'a>, Error> {
         let core = &self.core;
-        let seat = &mut *guard;
-        let args = std::mem::take(&mut seat.args);
+        let Seat { lane, session: own, args, reply, .. } = &mut *guard;
         if args.args().is_empty() {
             return Err(Error::NoCommand);
         }
-        let mut session = seat.session.take().unwrap_or_else(|| core.enter_session(now));
+        let session = own.get_or_insert_with(|| core.enter_session(now, lane));
         session.speak(Protocol::Resp3);
         session.select_database(self.database);
-        let next = seat.lend(&mut session, |session, _, reply| {
-            pannier_engine::call(&core.engine, session, args.args(), reply, now)
-        });
+        reply.clear();
+        let next = pannier_engine::call(&core.engine, session, args.args(), reply, now);
+        let kept = next == Next::Ready
+            && session.is_fresh()
+            && session.protocol() == Protocol::Resp3
+            && session.database() == self.database;
+        if kept {
+            return Ok(Called::Ready(guard));
+        }
+        let Some(mut session) = own.take() else { return Err(Error::NeedsClient) };
         match next {
-            Next::Ready => {
-                let replied = frame::bytes(&seat.reply);
-                seat.args = args;
-                let kept = session.is_fresh()
-                    && session.protocol() == Protocol::Resp3
-                    && session.database() == self.database;
-                if !kept {
-                    return Err(Error::NeedsClient);
-                }
-                seat.session = Some(session);
-                Ok(replied)
-            }
             Next::Close if session.is_cut() => Err(Error::Closed),
-            Next::Close => Err(Error::NeedsClient),
+            Next::Close | Next::Ready => Err(Error::NeedsClient),
             Next::Held { .. } | Next::Waiting => {
+                let args = std::mem::take(args);
                 drop(guard);
-                self.call_waiting(session, args, next)
+                session.swap_lane(&mut Arc::clone(&core.seats.no_lane));
+                self.call_waiting(session, args, next).map(Called::Late)
             }
         }
     }
@@ -262,13 +279,6 @@ impl Cache {
     fn call_waiting(&self, session: Session, args: OwnedArgs, next: Next) -> Result<Bytes, Error> {
         session.list();
         Client::new(Arc::clone(&self.core), session).finish(&args, next)
-    }
-
-    fn reply(&self, mut replied: Bytes) -> Result<Frame, Error> {
-        match frame::next(&mut replied)? {
-            Some((frame, _)) => frame::checked(frame),
-            None => Err(Error::Unexpected("no reply".into())),
-        }
     }
 
     /// A client with a session of its own, which begins in this database.
@@ -284,7 +294,7 @@ impl Cache {
     /// # Ok::<(), pannier::Error>(())
     /// ```
     pub fn connect(&self) -> Client {
-        let mut session = self.core.enter_session(self.core.now());
+        let mut session = self.core.enter_session(self.core.now(), &self.core.seats.no_lane);
         session.list();
         session.select_database(self.database);
         Client::new(Arc::clone(&self.core), session)
@@ -366,16 +376,16 @@ impl Core {
         self.seats.take(&self.engine)
     }
 
-    /// A session that nobody sees yet.
+    /// A session that nobody sees yet, which counts into this lane.
     #[cold]
-    fn enter_session(&self, now: Now) -> Session {
+    fn enter_session(&self, now: Now, lane: &Arc<Lane>) -> Session {
         let info = ConnectionInfo {
             addr: ADDRESS.into(),
             laddr: ADDRESS.into(),
             fd: -1,
             transport: Transport::Embedded,
             local: true,
-            lane: Arc::clone(&self.seats.no_lane),
+            lane: Arc::clone(lane),
             mailbox: Arc::new(Mailbox::default()),
         };
         self.engine.enter(info, now)
@@ -395,6 +405,14 @@ impl fmt::Debug for Cache {
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
+}
+
+/// What came of a command.
+enum Called<'a> {
+    /// The reply lies in the seat.
+    Ready(MappedMutexGuard<'a, Seat>),
+    /// It has waited: the reply's bytes.
+    Late(Bytes),
 }
 
 /// One reading of a clock, as the engine takes it.

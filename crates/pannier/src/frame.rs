@@ -24,6 +24,31 @@ pub(crate) fn bytes(reply: &Reply) -> Bytes {
     }
 }
 
+/// The frame of a reply. The commonest short ones are read where they lie.
+pub(crate) fn only(reply: &Reply) -> Result<Frame, Error> {
+    match reply.as_slice() {
+        Some([b':', digits @ .., b'\r', b'\n']) => match number(digits) {
+            Some(data) => Ok(Frame::Number { data, attributes: None }),
+            None => first(bytes(reply)),
+        },
+        Some(b"_\r\n") => Ok(Frame::Null),
+        _ => first(bytes(reply)),
+    }
+}
+
+/// An integer out of its digits.
+fn number(digits: &[u8]) -> Option<i64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The first frame of replies.
+pub(crate) fn first(mut replied: Bytes) -> Result<Frame, Error> {
+    match next(&mut replied)? {
+        Some((frame, _)) => Ok(frame),
+        None => Err(Error::Unexpected("no reply".into())),
+    }
+}
+
 /// Takes the first frame off the bytes, with its own bytes.
 pub(crate) fn next(bytes: &mut Bytes) -> Result<Option<(Frame, Bytes)>, Error> {
     if bytes.is_empty() {

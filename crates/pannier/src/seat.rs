@@ -9,11 +9,9 @@
 //! Rules: a seat is held for one request, or one batch, never while a command waits. A seat is
 //! made when it is first used. Neighbours: `cache` and `client` sit here.
 
-use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use pannier_engine::{Engine, Lane, Session};
+use pannier_engine::{Engine, Lane, Session, thread_number};
 use pannier_resp::{Batch, OwnedArgs, Protocol, Reply};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
@@ -31,8 +29,8 @@ struct Place(Mutex<Option<Box<Seat>>>);
 
 /// See the module's header.
 pub(crate) struct Seat {
-    lane: Arc<Lane>,
-    /// A session for calls that have none.
+    pub(crate) lane: Arc<Lane>,
+    /// A session for calls that have none, which counts into this seat's lane.
     pub(crate) session: Option<Session>,
     pub(crate) args: OwnedArgs,
     pub(crate) batch: Batch,
@@ -48,7 +46,7 @@ impl Seats {
     /// The calling thread's seat, or any that is free.
     #[inline]
     pub(crate) fn take(&self, engine: &Engine) -> MappedMutexGuard<'_, Seat> {
-        let number = THREAD.with(Cell::get);
+        let number = thread_number();
         let guard = self.places[number & (self.places.len() - 1)].0.try_lock();
         let guard = guard.unwrap_or_else(|| self.take_other(number));
         MutexGuard::map(guard, |seat| &mut **seat.get_or_insert_with(|| Seat::new(engine)))
@@ -92,11 +90,3 @@ impl Seat {
 
 /// Seats for each thread that the machine runs at once: a program may have more threads.
 const SEATS_PER_THREAD: usize = 4;
-
-/// Numbers the threads that ever called, in the order of their first calls. It belongs to no
-/// cache: a thread has the same number in all of them.
-static NEXT_THREAD: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static THREAD: Cell<usize> = Cell::new(NEXT_THREAD.fetch_add(1, Relaxed));
-}

@@ -4,6 +4,8 @@
 //! is open and must not lock one again; a view that holds none locks them one after the other.
 //! Neighbours: INFO and MEMORY read these.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::View;
 use crate::database::{Compression, DatabaseInfo};
 use crate::shard::{Shard, ShardStats};
@@ -18,6 +20,11 @@ impl View<'_> {
     /// Sums of what the shards counted.
     pub fn stats(&mut self) -> ShardStats {
         let mut sum = ShardStats { hits: self.hits, misses: self.misses, ..ShardStats::default() };
+        for tally in self.keyspace.tallies().iter() {
+            let (gets, misses) = (tally.gets.calls(), tally.misses.load(Relaxed));
+            sum.hits += gets.saturating_sub(misses);
+            sum.misses += misses;
+        }
         self.each_shard(|shard| {
             sum.hits += shard.stats.hits;
             sum.misses += shard.stats.misses;

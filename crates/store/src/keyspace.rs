@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use pannier_collections::BiasedLocks;
+use parking_lot::MutexGuard;
 
 use crate::counters::{Counters, Totals};
 use crate::database::Database;
@@ -45,7 +46,7 @@ pub type Reaper = Arc<dyn Fn(Garbage) + Send + Sync>;
 
 /// All keys of all databases. Shared between workers.
 pub struct Keyspace {
-    pub(crate) shards: Box<[Mutex<Shard>]>,
+    pub(crate) shards: Arc<Shards>,
     pub(crate) counters: Counters,
     pub(crate) hasher: KeyHasher,
     pub(crate) tracking: Arc<Tracking>,
@@ -54,12 +55,18 @@ pub struct Keyspace {
     /// The shard at which the next turn of expiry begins.
     pub(crate) expire_next: AtomicUsize,
     pub(crate) pools: Pools,
-    /// What was done past the views, by shard.
-    pub(crate) tallies: Arc<[Tally]>,
     pub(crate) bell: Arc<Bell>,
     /// See [`Keyspace::set_stuck`].
     stuck: AtomicBool,
 }
+
+/// The shards: each with its lock, which readers of single strings pass (see `direct`), and with
+/// what was done past the views. A thread has one slot to read in, which counts too.
+pub(crate) type Shards = BiasedLocks<Shard, Tally, Tally>;
+
+/// Threads that read past the locks at the same time without getting into each other's way; as many
+/// as there are shards, but no more than this.
+const READERS_MAX: usize = 16;
 
 /// How long a shard is waited for before a look whether it is worth it.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -83,15 +90,14 @@ impl Keyspace {
         let now_ms = options.now.unix_ms();
         let bell = Arc::new(Bell::default());
         let tracking = Arc::new(Tracking::default());
+        let all = (0..shards).map(|index| {
+            let seed = seeds.u64(..);
+            let interest = Interest::new((Arc::clone(&bell), index), Arc::clone(&tracking));
+            let around = (Arc::clone(&options.reaper), interest);
+            Shard::new(hasher.clone(), seed, now_ms, around)
+        });
         Self {
-            shards: (0..shards)
-                .map(|index| {
-                    let seed = seeds.u64(..);
-                    let interest = Interest::new((Arc::clone(&bell), index), Arc::clone(&tracking));
-                    let around = (Arc::clone(&options.reaper), interest);
-                    Mutex::new(Shard::new(hasher.clone(), seed, now_ms, around))
-                })
-                .collect(),
+            shards: Arc::new(BiasedLocks::new(all, shards.min(READERS_MAX))),
             bell,
             counters: Counters::new(options.databases.clamp(1, DATABASES_MAX)),
             hasher,
@@ -99,7 +105,6 @@ impl Keyspace {
             earliest: AtomicU64::new(u64::MAX),
             expire_next: AtomicUsize::new(0),
             pools: Pools::new(options.seed),
-            tallies: (0..shards).map(|_| Tally::default()).collect(),
             stuck: AtomicBool::new(false),
         }
     }
@@ -113,17 +118,16 @@ impl Keyspace {
     /// Locks a shard; `None` when it is not to be waited for.
     #[inline]
     pub(crate) fn lock(&self, index: usize) -> Option<MutexGuard<'_, Shard>> {
-        let shard = &self.shards[index];
-        match shard.try_lock() {
+        match self.shards.try_lock(index) {
             Some(guard) => Some(guard),
-            None => self.wait(shard),
+            None => self.wait(index),
         }
     }
 
     #[cold]
-    fn wait<'a>(&self, shard: &'a Mutex<Shard>) -> Option<MutexGuard<'a, Shard>> {
+    fn wait(&self, index: usize) -> Option<MutexGuard<'_, Shard>> {
         loop {
-            if let Some(guard) = shard.try_lock_for(PATIENCE) {
+            if let Some(guard) = self.shards.try_lock_for(index, PATIENCE) {
                 return Some(guard);
             }
             if self.stuck.load(Relaxed) {

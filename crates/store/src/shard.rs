@@ -21,7 +21,7 @@ use crate::events::{Event, class};
 use crate::hash::{Key, KeyHasher};
 use crate::interest::Interest;
 use crate::keyspace::{Garbage, Reaper};
-use crate::value::{ARMED, FORM, Item, Object, field_due, footprint};
+use crate::value::{ARMED, COMPRESSED, FORM, Item, Object, field_due, footprint};
 use crate::{Now, Rules};
 
 /// The wheel may hold this many stale marks before a sweep starts.
@@ -166,6 +166,9 @@ impl<'s> Slot<'s> {
     /// Replaces the value.
     #[inline]
     pub(crate) fn replace(&mut self, payload: NewPayload<'_, Object>, form: u8) {
+        if self.interest.kept.is_empty() && overwrite(self.item, &payload, form) {
+            return;
+        }
         let (before, due) = (footprint(self.item), field_due(self.item));
         self.part.compression.remove(self.item);
         self.keep_overwritten();
@@ -193,8 +196,10 @@ impl<'s> Slot<'s> {
     #[inline]
     pub(crate) fn resized(&mut self, before: usize) {
         let grown = footprint(self.item) as isize - before as isize;
-        *self.part.bytes += grown;
-        *self.delta += grown;
+        if grown != 0 {
+            *self.part.bytes += grown;
+            *self.delta += grown;
+        }
     }
 
     /// Gives the entry another deadline, or none. `Shard::sweep` must follow.
@@ -229,6 +234,14 @@ impl<'s> Slot<'s> {
             }
         }
     }
+}
+
+/// Writes a value over one of the same form and length, which changes no sum; false when it is not
+/// so simple. No checkpoint may want the old one.
+#[inline]
+pub(crate) fn overwrite(item: &mut Item, payload: &NewPayload<'_, Object>, form: u8) -> bool {
+    let NewPayload::Bytes(bytes) = payload else { return false };
+    form & COMPRESSED == 0 && item.flags() & FORM == form && item.overwrite(bytes)
 }
 
 /// See the module's header.

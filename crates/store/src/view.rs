@@ -214,7 +214,7 @@ impl<'k> View<'k> {
             return work(self.guards.at_mut(at));
         }
         debug_assert_eq!(self.mask, 0, "a shard was locked while others were held");
-        let mut shard = self.keyspace.shards[index].lock();
+        let mut shard = self.keyspace.shards.lock(index);
         let result = work(&mut shard);
         self.events.append(&mut shard.events);
         self.changes.append(&mut shard.interest.changes);

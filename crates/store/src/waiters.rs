@@ -389,10 +389,10 @@ impl View<'_> {
         let mut rest = shards & !self.mask;
         while rest != 0 {
             let index = rest.trailing_zeros() as usize;
-            let shard = &self.keyspace.shards[index];
+            let shards = &self.keyspace.shards;
             let guard = match self.mask >> index {
-                0 => shard.lock(),
-                _ => match shard.try_lock() {
+                0 => shards.lock(index),
+                _ => match shards.try_lock(index) {
                     Some(guard) => guard,
                     None => return false,
                 },

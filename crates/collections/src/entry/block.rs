@@ -31,6 +31,7 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::Payload;
 use crate::size_class::{class_of, size_of_class};
@@ -46,9 +47,9 @@ pub(super) enum Kind {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy)]
 struct Header {
-    access: u32,
+    /// Readers under a shared lock set it too (`touch`), so it is an atomic; nothing hangs on it.
+    access: AtomicU32,
     class: u8,
     form: u8,
     /// The key's length in a narrow block, the stamp in a wide one.
@@ -162,7 +163,8 @@ impl<O> Block<O> {
         };
         assert!(start.addr().get() <= ADDRESS, "addresses of user space have 48 bits");
         let mut block = Self { start: start.cast(), object: PhantomData };
-        let header = Header { access: 0, class: parts.class, form: 0, short: 0, slack: 0 };
+        let header =
+            Header { access: AtomicU32::new(0), class: parts.class, form: 0, short: 0, slack: 0 };
         // SAFETY: the block is aligned to 16 and has room for a header, which is 8 bytes.
         unsafe { block.start.write(header) };
         block.set_form(Parts { kind: Kind::Nothing, value_len: 0, ..parts });
@@ -212,7 +214,16 @@ impl<O> Block<O> {
 
     #[inline]
     pub(super) fn set_access(&mut self, access: u32) {
-        self.header_mut().access = access;
+        *self.header_mut().access.get_mut() = access;
+    }
+
+    /// Writes only what differs, so that a line which many read stays where they have it.
+    #[inline]
+    pub(super) fn touch(&self, access: u32) {
+        let word = &self.header().access;
+        if word.load(Relaxed) != access {
+            word.store(access, Relaxed);
+        }
     }
 
     #[inline]
@@ -348,7 +359,7 @@ impl<O> Block<O> {
 
     #[inline]
     pub(super) fn access(&self) -> u32 {
-        self.header().access
+        self.header().access.load(Relaxed)
     }
 
     #[inline]

@@ -51,8 +51,8 @@ struct Digest {
 
 fn digest(keyspace: &Keyspace) -> Digest {
     let mut entries = BTreeMap::new();
-    for shard in &keyspace.shards {
-        let shard = shard.lock();
+    for index in 0..keyspace.shards() {
+        let shard = keyspace.shards.lock(index);
         for (index, part) in shard.databases.iter().enumerate() {
             for item in part.table.iter() {
                 entries.insert((index, item.key().to_vec()), seen(item));
@@ -70,9 +70,9 @@ fn all<R>(keyspace: &Keyspace, now_ms: u64, work: impl FnOnce(&mut View<'_>) -> 
 }
 
 fn nothing_kept(keyspace: &Keyspace) {
-    for shard in &keyspace.shards {
+    for index in 0..keyspace.shards() {
         assert_eq!(
-            shard.lock().interest.kept.capacity(),
+            keyspace.shards.lock(index).interest.kept.capacity(),
             0,
             "memory is held for checkpoints that are gone"
         );
@@ -285,7 +285,7 @@ fn a_value_that_is_overwritten_or_removed_moves_and_a_changed_one_is_copied() {
     };
     let place = |name: &[u8]| {
         let hash = keyspace.key(name).hash;
-        let shard = keyspace.shards[0].lock();
+        let shard = keyspace.shards.lock(0);
         let item = shard.databases[0].table.find(hash, |item| item.key() == name);
         item.and_then(large_hash).map(|hash| std::ptr::from_ref(hash).addr())
     };

@@ -71,8 +71,8 @@ fn wheel_marks(keyspace: &Keyspace) -> usize {
 fn recount(keyspace: &Keyspace) {
     let (mut bytes, mut entries) = (0, 0);
     let mut in_database = vec![0; keyspace.databases()];
-    for shard in &keyspace.shards {
-        let shard = shard.lock();
+    for index in 0..keyspace.shards() {
+        let shard = keyspace.shards.lock(index);
         assert_eq!(shard.delta, 0, "growth that was not published");
         bytes += shard.wheel.footprint() + shard.field_wheel.footprint();
         let volatile: usize = shard.databases.iter().map(|part| part.volatile).sum();
