@@ -89,8 +89,8 @@ def test_publish_and_subscribe(r):
 
 
 def test_a_lock_by_set_nx(r):
-    assert r.set("lock", "me", nx=True, px=60) is True
-    assert r.set("lock", "other", nx=True, px=60) is None
+    assert r.set("lock", "me", nx=True, px=700) is True
+    assert r.set("lock", "other", nx=True, px=700) is None
     eventually(lambda: r.set("lock", "other", nx=True, px=5000), timeout_s=2)
     assert r.get("lock") == "other"
 

@@ -386,7 +386,7 @@ def test_a_near_cache_answers_until_the_key_changes(near, client):
 @pytest.mark.parametrize("how", ["set", "expiry", "flushall", "rename", "transaction", "hset"])
 def test_a_near_cache_is_never_stale_for_long(near, client, how):
     client.hset("h", "f", "old")
-    client.set("k", "old", px=150 if how == "expiry" else None)
+    client.set("k", "old", px=800 if how == "expiry" else None)
     if how == "hset":
         assert near.hget("h", "f") == "old"
         client.hset("h", "f", "new")

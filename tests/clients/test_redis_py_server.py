@@ -57,12 +57,12 @@ def test_client_list_and_kill(r, server):
 def test_client_pause_and_unpause(r, server):
     with server.client() as other:
         other.ping()
-        assert r.client_pause(250, all=False) is True
+        assert r.client_pause(1000, all=False) is True
         began = time.monotonic()
         other.get("k")
-        assert time.monotonic() - began < 0.2, "reads go on while writes are paused"
+        assert time.monotonic() - began < 0.9, "reads go on while writes are paused"
         other.set("k", "v")
-        assert time.monotonic() - began >= 0.2
+        assert time.monotonic() - began >= 0.9
         assert r.client_pause(60_000, all=False) is True
         assert r.client_unpause() in (True, "OK")
         assert other.set("k", "w") is True

@@ -102,7 +102,7 @@ def test_what_does_not_end_it(r, server):
 
 
 def test_a_watched_key_that_expires(r):
-    r.set("k", "v", px=60)
+    r.set("k", "v", px=700)
     with r.pipeline() as p:
         p.watch("k")
         assert p.get("k") == "v"
