@@ -8,7 +8,7 @@ export PANNIER_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/pannier
 
 export PANNIER_PYTHON_VENV ?= $(CURDIR)/.venv-python
 
-.PHONY: help run test wheel check sanitize bench bench-python bench-quick fuzz docs
+.PHONY: help run test wheel package check sanitize bench bench-python bench-quick fuzz docs
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -28,6 +28,11 @@ wheel: ## build the Python package into target/wheels
 		$(PANNIER_PYTHON_VENV)/bin/python -m pip install -q maturin==1.16.0; }
 	$(PANNIER_PYTHON_VENV)/bin/maturin build --release --manifest-path crates/python/Cargo.toml \
 		--out $(or $(CARGO_TARGET_DIR),target)/wheels
+
+# The crates that are for Rust programs; the tests pack them too, but do not build what they packed.
+package: ## pack the crates into target/package and build each from its package
+	CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target) cargo package --workspace \
+		--exclude pannier-python --exclude pannier-tests --exclude pannier-benches --exclude xtask
 
 check: ## format, lints, rules of the house, pages, dependencies
 	cargo fmt --all --check

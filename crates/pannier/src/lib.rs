@@ -45,6 +45,11 @@
 //! call holds a lock of the keyspace while it waits. Neighbours: `pannier-engine` is what runs
 //! commands, `pannier-server` the machinery of sockets; the program is in `main.rs`.
 
+/// The examples of the packed crate's page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Page;
+
 mod alarm;
 mod builder;
 mod cache;
