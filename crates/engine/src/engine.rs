@@ -295,16 +295,6 @@ impl Engine {
         self.scripts.run.is_busy()
     }
 
-    /// Ends the script that runs, if any, whatever it has written: its server shuts down.
-    pub fn end_script(&self) {
-        self.scripts.run.end_one();
-    }
-
-    /// Ends the script that runs, and every later one: the engine shuts down.
-    pub fn end_scripts(&self) {
-        self.scripts.run.end_all();
-    }
-
     /// Gives the server another id.
     pub(crate) fn renew_run_id(&self) {
         *self.run_id.lock() = random_id(&mut self.rng.lock());

@@ -195,8 +195,7 @@ impl Held {
         let mut answer = |question: &mut Ask| match question {
             Ask::Continue(verdict) => {
                 let us = engine.host.mono_us().saturating_sub(began_us);
-                let over = us >= LOAD_MAX_US || engine.scripts.run.is_ending();
-                *verdict = over.then_some(Interrupt::TimedOut);
+                *verdict = (us >= LOAD_MAX_US).then_some(Interrupt::TimedOut);
             }
             Ask::Log(level, text) => crate::exec::script::log(engine, *level, text),
             Ask::Call(call) => call.reply.error(NOT_WHILE_LOADING),

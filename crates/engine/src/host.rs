@@ -27,6 +27,12 @@ pub trait Host: Send + Sync {
     /// [`Engine::is_busy`](crate::Engine::is_busy) says no.
     fn step_aside(&self, _client: u64) {}
 
+    /// Whether scripts of this client end now, whatever they have written: the server that it is
+    /// connected to shuts down. A running script asks once in a hundred thousand instructions.
+    fn ends_scripts(&self, _client: u64) -> bool {
+        false
+    }
+
     /// Ends the program (or cancels that); the reply to a refused request is the error.
     ///
     /// # Errors

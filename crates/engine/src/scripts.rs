@@ -80,8 +80,6 @@ pub(crate) struct Run {
     active: AtomicU8,
     wrote: AtomicBool,
     killed: AtomicBool,
-    /// The server ends: whatever runs is killed.
-    ending: AtomicBool,
     /// When it began (monotonic microseconds); 0 until the first look.
     started_us: AtomicU64,
 }
@@ -266,7 +264,7 @@ impl Run {
             ));
             engine.host.step_aside(client);
         }
-        let stop = self.killed.load(Relaxed) || self.ending.load(Relaxed);
+        let stop = self.killed.load(Relaxed) || engine.host.ends_scripts(client);
         stop.then_some(match self.kind() {
             Some(Kind::Function) => Interrupt::FunctionKilled,
             _ => Interrupt::Killed,
@@ -301,21 +299,6 @@ impl Run {
         }
         self.killed.store(true, Relaxed);
         Ok(())
-    }
-
-    /// The server of the script that runs ends.
-    pub(crate) fn end_one(&self) {
-        self.killed.store(true, Relaxed);
-    }
-
-    /// Whether the server ends.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending.load(Relaxed)
-    }
-
-    /// The server ends: no script goes on.
-    pub(crate) fn end_all(&self) {
-        self.ending.store(true, Relaxed);
     }
 }
 

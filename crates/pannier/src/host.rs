@@ -70,6 +70,10 @@ impl Host for EmbeddedHost {
         }
     }
 
+    fn ends_scripts(&self, client: u64) -> bool {
+        self.attached().is_some_and(|server| server.ends_scripts(client))
+    }
+
     fn shutdown(&self, request: ShutdownRequest) -> Result<(), String> {
         match self.attached() {
             Some(server) => server.shutdown(request),

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pannier::{Cache, Clock, Config, Crew, Error, Server};
+use pannier::{Cache, Clock, Config, Crew, Error, ErrorKind, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 
@@ -112,15 +112,13 @@ fn a_cache_and_its_server_hold_the_same_keys() {
     ask(&again, "GET key", "$5\r\nvalue\r\n");
 }
 
-/// Waits for what housekeeping does.
+/// Waits for what other threads do.
 fn until(done: impl Fn() -> bool) {
-    for _ in 0..100_000 {
-        if done() {
-            return;
-        }
+    let clock = Clock::system();
+    while !done() {
+        assert!(clock.mono_us() < 30_000_000, "never");
         std::thread::yield_now();
     }
-    panic!("never");
 }
 
 #[test]
@@ -174,4 +172,61 @@ fn a_server_on_the_callers_runtime() {
     let server =
         current.block_on(async { Server::builder().runtime(Handle::current()).start().unwrap() });
     drop(server);
+}
+
+/// A cache whose scripts are slow soon, and its server.
+fn impatient() -> (Cache, Server) {
+    let cache = Cache::builder().directive("busy-reply-threshold", "20").build().unwrap();
+    let server = Server::builder().cache(&cache).threads(1).start().unwrap();
+    (cache, server)
+}
+
+fn is_busy(cache: &Cache) -> bool {
+    cache.call(["PING"]).is_err_and(|error| error.kind() == Some(ErrorKind::Busy))
+}
+
+#[test]
+fn a_server_that_stops_ends_the_scripts_of_its_connections_and_no_others() {
+    let (cache, server) = impatient();
+    let endless =
+        "EVAL \"redis.call('set', 'k', 'v') while true do pcall(function() end) end\" 0\r\n";
+    let mut client = TcpStream::connect(server.addr().unwrap()).unwrap();
+    // What was received behind it is executed, too.
+    client.write_all(endless.repeat(3).as_bytes()).unwrap();
+    until(|| is_busy(&cache));
+    server.stop();
+    assert_eq!(cache.get("k").unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(cache.query::<i64>(["EVAL", "return 7", "0"]).unwrap(), 7);
+    let again = Server::builder().cache(&cache).threads(1).start().unwrap();
+    ask(&again, "EVAL \"return 8\" 0", ":8\r\n");
+}
+
+#[test]
+fn shutdown_over_the_wire_ends_the_scripts_of_its_server() {
+    let (cache, server) = impatient();
+    let mut client = TcpStream::connect(server.addr().unwrap()).unwrap();
+    client.write_all(b"EVAL \"while true do end\" 0\r\n").unwrap();
+    until(|| is_busy(&cache));
+    let mut other = TcpStream::connect(server.addr().unwrap()).unwrap();
+    other.write_all(b"SHUTDOWN NOSAVE\r\n").unwrap();
+    server.wait();
+    assert_eq!(cache.query::<i64>(["EVAL", "return 7", "0"]).unwrap(), 7);
+}
+
+#[test]
+fn a_script_of_the_callers_own_goes_on_when_a_server_stops() {
+    let (cache, server) = impatient();
+    let own = cache.clone();
+    let script = std::thread::spawn(move || own.call(["EVAL", "while true do end", "0"]));
+    until(|| is_busy(&cache));
+    let mut client = TcpStream::connect(server.addr().unwrap()).unwrap();
+    client.write_all(b"SHUTDOWN NOSAVE\r\n").unwrap();
+    server.wait();
+    drop(server);
+    let again = Server::builder().cache(&cache).threads(1).start().unwrap();
+    again.stop();
+    // It would not be there to be killed.
+    cache.call(["SCRIPT", "KILL"]).unwrap();
+    let killed = script.join().unwrap().unwrap_err();
+    assert!(killed.to_string().contains("killed by user"), "{killed}");
 }

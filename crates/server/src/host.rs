@@ -88,7 +88,7 @@ pub(crate) struct ShellHost {
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) end: End,
     pub(crate) expiry: Notify,
-    /// None where another host is asked to free things.
+    /// None where another host is asked to free things, because the engine is not the server's own.
     reaper: Option<Reaper>,
     /// Known once the sockets are open.
     pub(crate) listening: OnceLock<Listening>,
@@ -183,6 +183,12 @@ impl ShellHost {
             later
         });
     }
+
+    /// Whether the client with this number has its connection here.
+    fn seats_client(&self, client: u64) -> bool {
+        let mut workers = self.workers.get().into_iter().flatten().filter_map(Weak::upgrade);
+        workers.any(|worker| worker.seats_client(client))
+    }
 }
 
 impl Host for ShellHost {
@@ -205,6 +211,11 @@ impl Host for ShellHost {
                 tracing::warn!("Nobody serves the clients beside a slow script: {error}");
             }
         }
+    }
+
+    fn ends_scripts(&self, client: u64) -> bool {
+        let is_ours = || self.reaper.is_some() || self.seats_client(client);
+        *self.phase.borrow() > Phase::Serving && is_ours()
     }
 
     fn shutdown(&self, request: ShutdownRequest) -> Result<(), String> {

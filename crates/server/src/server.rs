@@ -3,9 +3,10 @@
 //! `start` opens the sockets first, so that it can say why not, then the engine, the workers, and
 //! the task that accepts and keeps house. `attach` does the same for an engine that is there
 //! already and has its own housekeeping. The end comes in two phases. Draining: no new
-//! connections, whatever was received is executed and answered, idle connections are closed.
-//! Leaving: what is left is cut. Draining becomes leaving after [`DRAIN_MAX`], or when it is asked
-//! for; threads of the server's own end when nobody holds it any more.
+//! connections, whatever was received is executed and answered, but for scripts, which are ended
+//! where they are (`ShellHost::ends_scripts`); idle connections are closed. Leaving: what is left
+//! is cut. Draining becomes leaving after [`DRAIN_MAX`], or when it is asked for; threads of the
+//! server's own end when nobody holds it any more.
 //!
 //! Only the holder of a [`Running`] waits for the end; a request may ask for it (SHUTDOWN) but
 //! never waits for it. Neighbours: `crew` has the threads, `worker` the connections.
@@ -271,10 +272,6 @@ async fn serve(
     // The sender lives in `host`, so waiting cannot fail.
     let _ = phase.wait_for(|phase| *phase > Phase::Serving).await;
     doors.shutdown().await;
-    if alone {
-        // Before its thread is asked for anything.
-        engine.end_scripts();
-    }
     house.shutdown().await;
     for handle in &acceptor.workers {
         handle.worker.drain();
@@ -290,10 +287,6 @@ async fn serve(
         () = tokio::time::sleep(DRAIN_MAX) => {
             tracing::warn!("Cutting {} clients that do not read", engine.connected());
         }
-    }
-    if acceptor.workers.iter().any(|handle| handle.load() > 0) {
-        // A script may keep one of them, and its thread. Without any, a script is somebody else's.
-        engine.end_script();
     }
     for handle in &acceptor.workers {
         handle.worker.leave();

@@ -138,8 +138,5 @@ fn shutdown(cx: &mut Context<'_>) -> Result<Done, Error> {
         return Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."));
     }
     cx.engine.host.shutdown(request).map_err(|reason| Error::text(format!("ERR {reason}")))?;
-    if !request.abort {
-        cx.engine.end_script();
-    }
     if request.abort { cx.ok() } else { Ok(Done::Close) }
 }
