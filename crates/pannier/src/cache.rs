@@ -20,6 +20,7 @@ use pannier_clock::Clock;
 use pannier_engine::{
     ConnectionInfo, Engine, Host, Lane, Mailbox, Next, Now, Options, Session, Transport,
 };
+use pannier_host::now;
 use pannier_resp::{OwnedArgs, Protocol, Reply};
 use parking_lot::MappedMutexGuard;
 
@@ -89,13 +90,9 @@ impl Cache {
         let engine = Engine::new(Options {
             config,
             host: Arc::<EmbeddedHost>::clone(&host),
-            now: reading(&clock),
+            now: now(&clock),
             seed,
-            shards: match threads {
-                // Nobody to share with, and one lock is taken faster than four.
-                1 => 1,
-                _ => (threads * SHARDS_PER_THREAD).next_power_of_two().min(SHARDS_MAX),
-            },
+            shards: pannier_host::shards(threads),
         })
         .map_err(Error::Config)?;
         let housekeeper =
@@ -351,7 +348,7 @@ impl Cache {
 impl Core {
     /// The time.
     pub(crate) fn now(&self) -> Now {
-        reading(&self.clock)
+        now(&self.clock)
     }
 
     /// The time at which a call begins, after its share of the housekeeping.
@@ -415,20 +412,8 @@ enum Called<'a> {
     Late(Bytes),
 }
 
-/// One reading of a clock, as the engine takes it.
-#[inline]
-pub(crate) fn reading(clock: &Clock) -> Now {
-    let pannier_clock::Now { unix_us, mono_us } = clock.now();
-    Now { unix_us, mono_us }
-}
-
 /// How CLIENT LIST shows those inside the process.
 const ADDRESS: &str = "embedded:0";
 
 /// Threads that shards and seats are made for, at most.
 const THREADS_MAX: usize = 16;
-
-/// Shards for each thread: enough that two seldom want the same.
-const SHARDS_PER_THREAD: usize = 4;
-
-const SHARDS_MAX: usize = 64;

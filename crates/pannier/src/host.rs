@@ -5,7 +5,7 @@
 //! Redis's words, until a server is attached: then whatever concerns sockets, threads, the
 //! configuration file and the end of the program is the server's to answer.
 //!
-//! Neighbours: `house` does the work, `process` knows the facts.
+//! Neighbours: `house` does the work, `pannier-host` knows the process.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use pannier_engine::{ClockChange, ClockState, Facts, Host, ShutdownRequest};
 use parking_lot::RwLock;
 
 use crate::house::House;
-use crate::process;
 
 /// See the module's header.
 pub(crate) struct EmbeddedHost {
@@ -83,19 +82,9 @@ impl Host for EmbeddedHost {
     }
 
     fn facts(&self) -> Facts {
-        let own = process::facts();
-        let Some(server) = self.attached() else { return own };
-        let known = server.facts();
-        Facts {
-            config_file: known.config_file,
-            listeners: known.listeners,
-            port: known.port,
-            threads: known.threads,
-            allocator: known.allocator,
-            allocator_stats: known.allocator_stats,
-            multiplexing: known.multiplexing,
-            ..own
-        }
+        let alone =
+            || Facts { allocator: "unknown", multiplexing: "none", ..pannier_host::facts() };
+        self.attached().map_or_else(alone, |server| server.facts())
     }
 
     fn configure(&self, old: &Config, new: &Config) -> Result<(), String> {
@@ -112,17 +101,7 @@ impl Host for EmbeddedHost {
     }
 
     fn move_clock(&self, change: ClockChange) -> Result<ClockState, String> {
-        let Some(hand) = self.clock.hand() else {
-            return Err("ERR the clock of this server cannot be moved".into());
-        };
-        match change {
-            ClockChange::Look => {}
-            ClockChange::Freeze => hand.freeze(),
-            ClockChange::Resume => hand.resume(),
-            ClockChange::Set(unix_ms) => hand.set(unix_ms),
-            ClockChange::Advance(ms) => hand.advance(Duration::from_millis(ms)),
-        }
-        Ok(ClockState { unix_ms: self.clock.now().unix_ms(), frozen: hand.is_frozen() })
+        pannier_host::move_clock(&self.clock, change)
     }
 
     fn sleep_us(&self, us: u64) {

@@ -20,9 +20,8 @@ use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::{Engine, Now};
+use pannier_host::now;
 use parking_lot::{Condvar, Mutex};
-
-use crate::cache::reading;
 
 /// Who frees expired keys and does the periodic work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,15 +86,8 @@ impl House {
 
     /// Has whoever moves a virtual clock do the work.
     pub(crate) fn follow(house: &Arc<Self>, engine: &Arc<Engine>, clock: &Clock) {
-        let (weak, own, house) = (Arc::downgrade(engine), clock.clone(), Arc::downgrade(house));
-        clock.on_change(move || {
-            if let (Some(engine), Some(house)) = (weak.upgrade(), house.upgrade()) {
-                engine.time_moved(reading(&own));
-                house.ring();
-            }
-        });
-        let weak = Arc::downgrade(engine);
-        clock.on_stops(move || weak.upgrade().map_or(u64::MAX, |engine| engine.next_deadline()));
+        let house = Arc::downgrade(house);
+        pannier_host::follow(clock, engine, move || _ = house.upgrade().map(|house| house.ring()));
     }
 
     /// Whether there is a thread.
@@ -111,7 +103,8 @@ impl House {
 
     /// A deadline came closer.
     pub(crate) fn ring(&self) {
-        let is_first = self.staffed.load(Relaxed) && !self.rung.swap(true, AcqRel);
+        let is_awaited = self.staffed.load(Relaxed) && !self.replaced.load(Relaxed);
+        let is_first = is_awaited && !self.rung.swap(true, AcqRel);
         if is_first && self.state.lock().asleep {
             self.bell.notify_one();
         }
@@ -172,10 +165,10 @@ impl House {
             let Some(engine) = engine.upgrade() else { return };
             let mut wait = FOREVER;
             if !self.replaced.load(Relaxed) && !clock.is_frozen() {
-                while engine.expire(reading(clock), STEP).more && !self.state.lock().closing {
+                while engine.expire(now(clock), STEP).more && !self.state.lock().closing {
                     std::thread::yield_now();
                 }
-                let now = reading(clock);
+                let now = now(clock);
                 if now.mono_us >= tick_us {
                     engine.tick(now);
                     let before = std::mem::replace(&mut executed, engine.executed());

@@ -62,7 +62,6 @@ mod faults;
 mod frame;
 mod host;
 mod house;
-mod process;
 mod recorder;
 mod reply;
 mod seat;

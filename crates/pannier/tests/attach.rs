@@ -32,7 +32,7 @@ impl Host for Server {
     }
 
     fn facts(&self) -> Facts {
-        Facts { port: 4321, threads: 3, ..Facts::default() }
+        Facts { port: 4321, threads: 3, ..pannier_host::facts() }
     }
 
     fn configure(&self, _: &Config, _: &Config) -> Result<(), String> {

@@ -105,24 +105,6 @@ impl Drop for PurgeOnDrop {
     }
 }
 
-/// Moves a clock, if somebody may.
-///
-/// # Errors
-/// It is the system's.
-pub(crate) fn move_clock(clock: &Clock, change: ClockChange) -> Result<ClockState, String> {
-    let Some(hand) = clock.hand() else {
-        return Err("ERR the clock of this server cannot be moved".into());
-    };
-    match change {
-        ClockChange::Look => {}
-        ClockChange::Freeze => hand.freeze(),
-        ClockChange::Resume => hand.resume(),
-        ClockChange::Set(unix_ms) => hand.set(unix_ms),
-        ClockChange::Advance(ms) => hand.advance(Duration::from_millis(ms)),
-    }
-    Ok(ClockState { unix_ms: clock.now().unix_ms(), frozen: hand.is_frozen() })
-}
-
 /// Where the server listens, and with how many threads it serves.
 #[derive(Default)]
 pub(crate) struct Listening {
@@ -236,7 +218,7 @@ impl Host for ShellHost {
             threads: listening.map_or(0, |known| known.threads),
             allocator: self.program.allocator(),
             allocator_stats: self.program.allocator_stats(),
-            ..process::facts()
+            ..pannier_host::facts()
         }
     }
 
@@ -264,7 +246,7 @@ impl Host for ShellHost {
     }
 
     fn move_clock(&self, change: ClockChange) -> Result<ClockState, String> {
-        move_clock(&self.clock, change)
+        pannier_host::move_clock(&self.clock, change)
     }
 
     fn sleep_us(&self, us: u64) {

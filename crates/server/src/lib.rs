@@ -26,13 +26,9 @@ mod socket;
 mod tasks;
 mod worker;
 
+use pannier_host::now;
+
 pub use crew::{Crew, Place};
 pub use error::StartError;
 pub use host::Program;
 pub use server::{Attachment, Options, Running, Stopper, attach, start};
-
-/// One reading of a clock, as the engine takes it.
-fn now(clock: &pannier_clock::Clock) -> pannier_engine::Now {
-    let pannier_clock::Now { unix_us, mono_us } = clock.now();
-    pannier_engine::Now { unix_us, mono_us }
-}

@@ -1,42 +1,13 @@
-//! Facts about this process and its limits, from `/proc` and rustix.
+//! What the system lets this process have: open files.
 //!
-//! INFO asks for them, a few times a second at most. Where `/proc` is missing (another system than
-//! Linux) numbers are 0 rather than wrong. CPU times come in the kernel's ticks, a hundredth of
-//! a second.
+//! Each client is one, so `maxclients` needs the limit raised, or is lowered to what there is. The
+//! limit belongs to the process: servers that share one only ever raise it. Facts about the process
+//! are in `pannier-host`.
 
-use std::fs;
-
-use pannier_engine::Facts;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// File descriptors that the server needs besides its clients.
 const RESERVED_FILES: u64 = 32;
-
-/// What is known of the process; the rest of the facts is for the caller.
-pub(crate) fn facts() -> Facts {
-    let uname = rustix::system::uname();
-    let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
-    let (cpu_us, cpu_children_us) = cpu_times("/proc/self/stat");
-    Facts {
-        pid: std::process::id(),
-        executable: std::env::current_exe()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default(),
-        os: format!(
-            "{} {} {}",
-            text(uname.sysname()),
-            text(uname.release()),
-            text(uname.machine())
-        ),
-        rss: rss(),
-        memory_total: memory_total(),
-        cpu_us,
-        cpu_children_us,
-        cpu_thread_us: cpu_times("/proc/thread-self/stat").0,
-        multiplexing: if cfg!(target_os = "linux") { "epoll" } else { "kqueue" },
-        ..Facts::default()
-    }
-}
 
 /// Raises the limit on open files so that `clients` fit, if the system allows; otherwise returns
 /// how many clients do.
@@ -60,44 +31,9 @@ pub(crate) fn make_room_for(clients: usize) -> Result<(), usize> {
     Err(usize::try_from(current.saturating_sub(RESERVED_FILES)).unwrap_or(usize::MAX))
 }
 
-/// Resident bytes.
-fn rss() -> usize {
-    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = text.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
-    pages * rustix::param::page_size()
-}
-
-fn memory_total() -> usize {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
-    kilobytes.and_then(|number| number.trim().parse::<usize>().ok()).map_or(0, |kb| kb << 10)
-}
-
-/// Microseconds in the kernel and in user mode: of the task itself, and of finished children.
-fn cpu_times(path: &str) -> ((u64, u64), (u64, u64)) {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    // The name of the program, in parentheses, may hold anything.
-    let rest = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
-    let field = |index: usize| {
-        rest.split(' ').nth(index).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0) * tick_us
-    };
-    ((field(12), field(11)), (field(14), field(13)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_running_process_has_memory_and_a_name() {
-        let facts = facts();
-        assert!(facts.rss > 1 << 20 && facts.memory_total > facts.rss, "{facts:?}");
-        assert!(facts.os.starts_with("Linux "));
-        assert!(!facts.executable.is_empty());
-    }
 
     #[test]
     fn room_for_one_client_is_always_there_and_for_2_to_the_40_never() {

@@ -121,7 +121,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         host: Arc::<ShellHost>::clone(&host),
         now: now(&clock),
         seed: seed.unwrap_or_else(|| RandomState::new().hash_one(threads)),
-        shards: shards(threads),
+        shards: pannier_host::shards(threads),
     })
     .map_err(StartError::Config)?;
     let launch = Launch { engine, host, clock, sockets, keeps_house: true, alone: true };
@@ -225,7 +225,14 @@ impl Launch {
         let Listeners { listeners, addrs, unix } = sockets;
         let Site { workers, control, crew } =
             Site::at(place, threads).map_err(StartError::Thread)?;
-        follow_virtual_clock(&clock, &engine, &host);
+        let shell = Arc::downgrade(&host);
+        let wake = move || _ = shell.upgrade().map(|host| host.expiry.notify_one());
+        if alone {
+            pannier_host::follow(&clock, &engine, wake);
+        } else {
+            // The engine follows it already.
+            clock.on_change(wake);
+        }
         let handles: Vec<_> =
             workers.iter().map(|runtime| Worker::start(&engine, &clock, runtime)).collect();
         let known = handles.iter().map(|handle| Arc::downgrade(&handle.worker)).collect();
@@ -297,20 +304,6 @@ async fn serve(
     host.end.reach();
 }
 
-/// Whatever waits for a deadline looks again when a virtual clock is moved; what is due has
-/// happened when the hand is done.
-fn follow_virtual_clock(clock: &Clock, engine: &Arc<Engine>, host: &Arc<ShellHost>) {
-    let (weak, shell, own) = (Arc::downgrade(engine), Arc::downgrade(host), clock.clone());
-    clock.on_change(move || {
-        if let (Some(engine), Some(host)) = (weak.upgrade(), shell.upgrade()) {
-            engine.time_moved(now(&own));
-            host.expiry.notify_one();
-        }
-    });
-    let weak = Arc::downgrade(engine);
-    clock.on_stops(move || weak.upgrade().map_or(u64::MAX, |engine| engine.next_deadline()));
-}
-
 fn listening(listeners: &[Listener], addrs: &[SocketAddr], threads: usize) -> Listening {
     let of = |kind: Kind, name: &'static str, port: u16| {
         let binds: Vec<String> = listeners
@@ -329,22 +322,8 @@ fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_DEFAULT_MAX)
 }
 
-/// Shards for so many threads. One thread has nobody to share with, and one lock is taken faster
-/// than four.
-fn shards(threads: usize) -> usize {
-    match threads {
-        1 => 1,
-        _ => (threads * SHARDS_PER_THREAD).next_power_of_two().min(SHARDS_MAX),
-    }
-}
-
 /// Threads that a server has by default, at most.
 const THREADS_DEFAULT_MAX: usize = 8;
-
-/// Shards for each of several threads: enough that two seldom want the same.
-const SHARDS_PER_THREAD: usize = 4;
-
-const SHARDS_MAX: usize = 64;
 
 /// Time that clients have to read their last replies.
 const DRAIN_MAX: Duration = Duration::from_secs(10);

@@ -23,9 +23,10 @@ pub(super) const LEVELS: &[(&str, &str, u8)] = &[
     ("crates/persist", "pannier-persist", 2),
     ("crates/script", "pannier-script", 2),
     ("crates/engine", "pannier-engine", 3),
-    ("crates/server", "pannier-server", 4),
-    ("crates/pannier", "pannier", 5),
-    ("crates/python", "pannier-python", 6),
+    ("crates/host", "pannier-host", 4),
+    ("crates/server", "pannier-server", 5),
+    ("crates/pannier", "pannier", 6),
+    ("crates/python", "pannier-python", 7),
 ];
 
 /// Arrows that the levels permit and the rooms do not: who, what, why.
@@ -58,6 +59,7 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
             "pannier-clock",
             "pannier-store",
             "pannier-engine",
+            "pannier-host",
             "pannier-server",
         ],
         "the Python package sees the product crate only",
