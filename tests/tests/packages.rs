@@ -8,7 +8,8 @@
 //! The fresh crate depends on `pannier` by path, in a workspace of its own, as a user's does. It
 //! is built offline with our lock file and into our target folder, so that what is compiled there
 //! already is used; the first time takes a minute, later ones a second or two. It runs with default
-//! features off, where no runtime may be in the tree, on, and with `serde`.
+//! features off, where no runtime may be in the tree, on, and with `serde`; the last program is
+//! made of what the pages for users show in Rust.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -92,10 +93,12 @@ fn the_library_packs_with_all_crates_that_it_needs() {
 
 #[test]
 fn a_fresh_crate_builds_and_runs_with_default_features_off_and_on_and_with_serde() {
-    for (features, program, tree) in FRESH {
+    let shown = shown();
+    let all = ("features = [\"serde\"]", &*shown, &["pannier-server", "serde_json", "tokio"][..]);
+    for (features, program, tree) in FRESH.into_iter().chain([all]) {
         let folder = fresh(features, program);
         let printed = cargo(&folder, &["run", "--quiet"]);
-        assert_eq!(printed, "it works\n", "with {features}");
+        assert!(printed.ends_with("it works\n"), "with {features}: {printed}");
         let found = cargo(&folder, &["tree", "--edges", "normal", "--prefix", "none"]);
         let names: Vec<&str> =
             found.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -103,6 +106,27 @@ fn a_fresh_crate_builds_and_runs_with_default_features_off_and_on_and_with_serde
             assert_eq!(names.contains(name), tree.contains(name), "{name} with {features}");
         }
     }
+}
+
+/// A program of all that the pages for users show in Rust, a function for each.
+fn shown() -> String {
+    let mut functions = String::new();
+    let mut calls = String::new();
+    for page in ["README.md", "docs/guides/embedding.md", "docs/guides/testing.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        let blocks = text.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
+        // What needs a framework is an example of its own, which has tests.
+        for block in blocks.filter(|block| !block.contains("SessionStore")) {
+            let name = format!("shown_{}", calls.lines().count());
+            functions += &format!("fn {name}() -> Outcome {{\n{GIVEN}\n{block}\nOk(())\n}}\n");
+            calls += &format!("{name}()?;\n");
+        }
+    }
+    format!(
+        "#![allow(unused)]\nuse pannier::*;\nuse std::time::Duration;\n\
+         type Outcome = Result<(), Box<dyn std::error::Error>>;\n{functions}\
+         fn main() -> Outcome {{\n{calls}println!(\"it works\");\nOk(())\n}}\n"
+    )
 }
 
 /// Makes a crate that depends on the library.
@@ -168,6 +192,13 @@ const FRESH: [(&str, &str, &[&str]); 3] = [
         &["serde_json"],
     ),
 ];
+
+/// What the pages take for given.
+const GIVEN: &str = r#"
+    let cache = pannier::Cache::new();
+    cache.list("jobs").push_back("a job, so that nobody waits for one")?;
+    let render = |page: u64| format!("<h1>{page}</h1>");
+"#;
 
 /// What is in the tree with some features only.
 const SOMETIMES: &[&str] =

@@ -14,6 +14,20 @@ use std::time::{Duration, Instant};
 use crate::{Clock, Now, Source, micros, system_now};
 
 /// The hand that moves a virtual clock. Clones move the same one.
+///
+/// ```
+/// use std::time::Duration;
+/// use pannier_clock::Clock;
+///
+/// let (clock, hand) = Clock::adjustable();
+/// hand.freeze();
+/// hand.set(1_700_000_000_000);
+/// hand.advance(Duration::from_secs(60));
+/// assert!(hand.is_frozen());
+/// assert_eq!(clock.now().unix_ms(), 1_700_000_060_000);
+/// hand.resume();
+/// assert!(!clock.is_frozen());
+/// ```
 #[derive(Debug, Clone)]
 pub struct VirtualClock(Arc<Time>);
 

@@ -207,6 +207,14 @@ impl CacheBuilder {
 
     /// Makes the cache.
     ///
+    /// ```
+    /// let cache = pannier::Cache::builder().max_entries(10_000).build()?;
+    /// assert!(cache.is_empty());
+    /// let wrong = pannier::Cache::builder().directive("db-maxentries", "20 100").build();
+    /// assert!(wrong.is_err(), "there is no database 20");
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The first directive that was refused, or how directives contradict each other.
     pub fn build(mut self) -> Result<Cache, Error> {

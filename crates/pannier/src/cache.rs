@@ -65,6 +65,11 @@ pub(crate) struct Core {
 
 impl Cache {
     /// An empty cache without limits, with 16 databases of which this is the first.
+    ///
+    /// ```
+    /// let cache = pannier::Cache::new();
+    /// assert_eq!((cache.databases(), cache.index(), cache.len()), (16, 0, 0));
+    /// ```
     pub fn new() -> Self {
         match Self::builder().build() {
             Ok(cache) => cache,
@@ -73,6 +78,12 @@ impl Cache {
     }
 
     /// A cache with limits, a clock, directives.
+    ///
+    /// ```
+    /// let cache = pannier::Cache::builder().databases(4).build()?;
+    /// assert!(cache.db(3).is_ok());
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn builder() -> CacheBuilder {
         CacheBuilder::new()
     }

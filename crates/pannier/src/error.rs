@@ -14,6 +14,15 @@ use pannier_engine::config::SetError;
 use pannier_server::StartError;
 
 /// Why something could not be done.
+///
+/// ```
+/// use pannier::{Cache, Error};
+///
+/// let cache = Cache::new();
+/// assert!(matches!(cache.call(["NO-SUCH"]), Err(Error::Reply(_))));
+/// assert!(matches!(cache.call(["SUBSCRIBE", "news"]), Err(Error::NeedsClient)));
+/// assert!(matches!(cache.db(16), Err(Error::NoDatabase(16))));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -61,6 +70,16 @@ pub enum Error {
 pub struct ReplyError(String);
 
 /// What sort of error a command answered.
+///
+/// ```
+/// use pannier::{Cache, ErrorKind};
+///
+/// let cache = Cache::builder().max_entries(1).build()?;
+/// cache.set("one", "value")?;
+/// let full = cache.set("two", "value").unwrap_err();
+/// assert_eq!(full.kind(), Some(ErrorKind::Full));
+/// # Ok::<(), pannier::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -86,6 +105,15 @@ impl ReplyError {
     }
 
     /// The whole text, as a client on a socket reads it.
+    ///
+    /// ```
+    /// use pannier::{Cache, Error};
+    ///
+    /// let Err(Error::Reply(error)) = Cache::new().call(["GET"]) else { panic!("a reply") };
+    /// assert_eq!(error.text(), "ERR wrong number of arguments for 'get' command");
+    /// assert_eq!(error.code(), "ERR");
+    /// assert_eq!(error.kind(), pannier::ErrorKind::Other);
+    /// ```
     pub fn text(&self) -> &str {
         &self.0
     }
@@ -111,6 +139,14 @@ impl ReplyError {
 
 impl Error {
     /// The kind of the error reply, if it is one.
+    ///
+    /// ```
+    /// use pannier::{Cache, ErrorKind};
+    ///
+    /// let error = Cache::new().call(["EVALSHA", &"0".repeat(40), "0"]).unwrap_err();
+    /// assert_eq!(error.kind(), Some(ErrorKind::NoScript));
+    /// assert_eq!(Cache::new().db(99).unwrap_err().kind(), None);
+    /// ```
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Reply(error) => Some(error.kind()),

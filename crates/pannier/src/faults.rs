@@ -15,6 +15,19 @@ use crate::cache::Cache;
 use crate::error::{Error, ReplyError};
 
 /// The faults of a cache. Made by [`Cache::faults`].
+///
+/// ```
+/// use pannier::{Cache, Fault};
+///
+/// let cache = Cache::new();
+/// let faults = cache.faults();
+/// let id = faults.add(Fault::error("LOADING").command("get"))?;
+/// assert!(cache.get("key").is_err());
+/// assert_eq!(faults.hits(id), Some(1));
+/// faults.clear();
+/// assert!(cache.get("key").is_ok());
+/// # Ok::<(), pannier::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Faults {
     engine: Arc<Engine>,

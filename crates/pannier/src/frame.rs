@@ -10,6 +10,16 @@ use redis_protocol::resp3::decode::complete::decode_bytes;
 use crate::error::{Error, ReplyError};
 
 /// A typed reply: a frame of RESP3, whose strings share one buffer.
+///
+/// ```
+/// use pannier::{Cache, Frame};
+///
+/// let cache = Cache::new();
+/// cache.call(["RPUSH", "list", "a", "b"])?;
+/// let Frame::Array { data, .. } = cache.call(["LRANGE", "list", "0", "-1"])? else { panic!() };
+/// assert!(matches!(&data[1], Frame::BlobString { data, .. } if data == "b"));
+/// # Ok::<(), pannier::Error>(())
+/// ```
 pub type Frame = redis_protocol::resp3::types::BytesFrame;
 
 /// The bytes of replies.

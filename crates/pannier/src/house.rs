@@ -24,6 +24,14 @@ use pannier_host::now;
 use parking_lot::{Condvar, Mutex};
 
 /// Who frees expired keys and does the periodic work.
+///
+/// ```
+/// use pannier::{Cache, Housekeeping};
+///
+/// let cache = Cache::builder().housekeeping(Housekeeping::OnAccess).build()?;
+/// assert!(cache.get("key")?.is_none());
+/// # Ok::<(), pannier::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Housekeeping {
     /// A small background thread: expired keys are freed within milliseconds.

@@ -79,10 +79,99 @@ pub use error::{Error, ErrorKind, ReplyError};
 pub use faults::Faults;
 pub use frame::Frame;
 pub use house::Housekeeping;
+/// ```
+/// use std::time::Duration;
+///
+/// let (clock, hand) = pannier::Clock::virtual_at(1_700_000_000_000);
+/// let cache = pannier::Cache::builder().clock(clock).build()?;
+/// cache.call(["SET", "key", "value", "EX", "60"])?;
+/// hand.advance(Duration::from_secs(59));
+/// assert_eq!(cache.ttl("key")?, Some(Duration::from_secs(1)));
+/// # Ok::<(), pannier::Error>(())
+/// ```
+#[doc(inline)]
 pub use pannier_clock::{Clock, VirtualClock};
+/// ```
+/// use pannier::{Cache, Condition};
+///
+/// let cache = Cache::new();
+/// cache.recorder().start();
+/// cache.set("user:1", "Ann")?;
+/// cache.get("user:1")?;
+/// let writes = Condition::new().command("@write").key("user:*");
+/// assert_eq!(cache.recorder().find(&writes)?.len(), 1);
+/// # Ok::<(), pannier::Error>(())
+/// ```
+#[doc(inline)]
+pub use pannier_engine::Condition;
+/// ```
+/// let cache = pannier::Cache::new();
+/// cache.set("key", "old")?;
+/// let checkpoint = cache.checkpoint()?;
+/// cache.set("key", "new")?;
+/// assert_eq!(checkpoint.kept()?.keys, 1);
+/// # Ok::<(), pannier::Error>(())
+/// ```
+#[doc(inline)]
+pub use pannier_engine::Kept;
+/// ```
+/// use pannier::{Cache, Policy};
+///
+/// let cache = Cache::builder().max_entries(2).policy(Policy::AllKeysLru).build()?;
+/// cache.mset([("a", "1"), ("b", "2")])?;
+/// cache.set("c", "3")?;
+/// assert_eq!(cache.len(), 2);
+/// # Ok::<(), pannier::Error>(())
+/// ```
+#[doc(inline)]
+pub use pannier_engine::Policy;
+/// ```
+/// let mut config = pannier::Config { databases: 2, ..pannier::Config::default() };
+/// config.set("maxmemory", &["64mb"])?;
+/// assert_eq!(config.maxmemory, 64 << 20);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(inline)]
 pub use pannier_engine::config::Config;
-pub use pannier_engine::{Condition, Fault, FaultRule, Kept, Policy, Recorded, Recording, Tally};
+/// ```
+/// use pannier::{Cache, Fault};
+///
+/// let cache = Cache::new();
+/// cache.faults().add(Fault::error("LOADING").command("get").times(2))?;
+/// assert!(cache.get("key").unwrap_err().to_string().starts_with("LOADING "));
+/// let rule = &cache.faults().list()[0];
+/// assert_eq!((rule.hits, rule.left), (1, Some(1)));
+/// # Ok::<(), pannier::Error>(())
+/// ```
+#[doc(inline)]
+pub use pannier_engine::{Fault, FaultRule};
+/// ```
+/// use pannier::{Cache, Condition, Recording, Tally};
+///
+/// let cache = Cache::new();
+/// let recorder = cache.recorder();
+/// recorder.start_with(Recording { entries_max: 1, ..Recording::default() })?;
+/// cache.incr("n")?;
+/// cache.incr("n")?;
+/// let recorded = &recorder.commands()[0];
+/// assert_eq!((recorded.number, recorded.database), (2, 0));
+/// let tally = recorder.tally(&Condition::new())?;
+/// assert_eq!(tally, Tally { commands: 1, round_trips: 1, lost: 1 });
+/// # Ok::<(), pannier::Error>(())
+/// ```
+#[doc(inline)]
+pub use pannier_engine::{Recorded, Recording, Tally};
+/// ```
+/// use std::sync::Arc;
+/// use pannier::{Crew, Server};
+///
+/// let crew = Arc::new(Crew::new(1)?);
+/// let (one, other) = (Server::builder().crew(&crew), Server::builder().crew(&crew));
+/// assert_ne!(one.start()?.port(), other.start()?.port());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[cfg(feature = "server")]
+#[doc(inline)]
 pub use pannier_server::Crew;
 pub use recorder::Recorder;
 pub use reply::FromFrame;

@@ -15,6 +15,16 @@ use crate::cache::Cache;
 use crate::error::{Error, ReplyError};
 
 /// The recorder of a cache. Made by [`Cache::recorder`].
+///
+/// ```
+/// let cache = pannier::Cache::new();
+/// let recorder = cache.recorder();
+/// recorder.start();
+/// cache.mget(["a", "b"])?;
+/// assert_eq!((recorder.commands().len(), recorder.round_trips()), (1, 1));
+/// assert_eq!(recorder.commands()[0].args, ["MGET", "a", "b"]);
+/// # Ok::<(), pannier::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Recorder {
     engine: Arc<Engine>,

@@ -41,6 +41,14 @@ pub struct Server {
 }
 
 /// How to build a [`Server`].
+///
+/// ```
+/// use pannier::Server;
+///
+/// let server = Server::builder().threads(2).directive("tcp-keepalive", "60").start()?;
+/// assert!(server.port() > 0);
+/// # Ok::<(), pannier::Error>(())
+/// ```
 #[must_use = "`start` makes the server"]
 pub struct Builder {
     cache: CacheBuilder,
@@ -53,6 +61,12 @@ pub struct Builder {
 
 impl Server {
     /// A server with default configuration on a free port, with a cache of its own.
+    ///
+    /// ```
+    /// let server = pannier::Server::builder().start()?;
+    /// assert!(server.cache().is_empty());
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder {
             cache: Cache::builder(),
@@ -64,21 +78,48 @@ impl Server {
     }
 
     /// Its first TCP address; `None` when it listens on a Unix socket only.
+    ///
+    /// ```
+    /// let server = pannier::Server::builder().start()?;
+    /// let url = format!("redis://{}", server.addr().expect("a TCP address"));
+    /// assert!(url.starts_with("redis://127.0.0.1:"));
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn addr(&self) -> Option<SocketAddr> {
         self.running.addrs().first().copied()
     }
 
     /// All its TCP addresses.
+    ///
+    /// ```
+    /// let server = pannier::Server::builder().directive("bind", "127.0.0.1 127.0.0.2").start()?;
+    /// let ports: Vec<u16> = server.addrs().iter().map(|addr| addr.port()).collect();
+    /// assert_eq!(ports, [server.port(); 2]);
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn addrs(&self) -> &[SocketAddr] {
         self.running.addrs()
     }
 
     /// Its TCP port, 0 without one.
+    ///
+    /// ```
+    /// assert_ne!(pannier::Server::builder().start()?.port(), 0);
+    /// assert_eq!(pannier::Server::builder().without_tcp().start()?.port(), 0);
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn port(&self) -> u16 {
         self.running.port()
     }
 
     /// The path of its Unix socket.
+    ///
+    /// ```
+    /// let path = std::env::temp_dir().join(format!("pannier-doc-path-{}", std::process::id()));
+    /// let server = pannier::Server::builder().unix_socket(&path).start()?;
+    /// assert_eq!(server.unix_socket(), Some(&*path));
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn unix_socket(&self) -> Option<&Path> {
         self.running.unix_path().map(|path| path.as_path())
     }
@@ -96,22 +137,60 @@ impl Server {
 
     /// Finishes what was received, closes all connections, and returns when it has ended, as
     /// dropping does. On the caller's runtime use [`Server::stop_async`].
+    ///
+    /// ```
+    /// let cache = pannier::Cache::new();
+    /// let server = pannier::Server::builder().cache(&cache).start()?;
+    /// server.stop();
+    /// // The cache goes on, and may have another server.
+    /// let server = pannier::Server::builder().cache(&cache).start()?;
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn stop(self) {
         drop(self);
     }
 
     /// As [`Server::stop`], for a task: waits without keeping its thread.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let server = pannier::Server::builder().start()?;
+    /// server.stop_async().await;
+    /// # Ok::<(), pannier::Error>(())
+    /// # })?;
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub async fn stop_async(self) {
         self.running.stopper().stop();
         self.running.ended().await;
     }
 
     /// Waits until somebody ends it with SHUTDOWN.
+    ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// let server = pannier::Server::builder().start()?;
+    /// let mut client = std::net::TcpStream::connect(server.addr().expect("a TCP address"))?;
+    /// client.write_all(b"SHUTDOWN\r\n")?;
+    /// server.wait();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait(&self) {
         self.running.wait();
     }
 
     /// As [`Server::wait`], for a task.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let server = pannier::Server::builder().start()?;
+    /// server.cache().call(["SHUTDOWN"]).ok();
+    /// server.ended().await;
+    /// # Ok::<(), pannier::Error>(())
+    /// # })?;
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub async fn ended(&self) {
         self.running.ended().await;
     }
@@ -128,12 +207,33 @@ impl Builder {
     /// Lets clients reach this cache instead of one of its own. Of the directives, those about
     /// sockets and threads are the server's; others belong where the cache is built and are
     /// refused. A cache has one server at a time.
+    ///
+    /// ```
+    /// use pannier::{Cache, Server};
+    ///
+    /// let cache = Cache::builder().max_memory(64 << 20).build()?;
+    /// let server = Server::builder().cache(&cache).start()?;
+    /// assert!(Server::builder().cache(&cache).start().is_err());
+    /// let wrong = Server::builder().cache(&Cache::new()).directive("maxmemory", "64mb").start();
+    /// let error = wrong.err().expect("refused");
+    /// assert_eq!(error.to_string(), "maxmemory is the cache's: set it where that is built");
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn cache(mut self, cache: &Cache) -> Self {
         self.given = Some(cache.clone());
         self
     }
 
     /// Replaces the whole configuration; its port 0 means any free port.
+    ///
+    /// ```
+    /// use pannier::{Config, Server};
+    ///
+    /// let config = Config { port: 0, databases: 4, ..Config::default() };
+    /// let server = Server::builder().config(config).start()?;
+    /// assert_eq!(server.cache().databases(), 4);
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn config(mut self, config: Config) -> Self {
         self.cache = self.cache.config(config);
         self
@@ -155,6 +255,15 @@ impl Builder {
     }
 
     /// The TCP port; 0, the default, means any free one.
+    ///
+    /// ```
+    /// use pannier::{Error, Server};
+    ///
+    /// let server = Server::builder().port(0).start()?;
+    /// let taken = Server::builder().port(server.port()).start();
+    /// assert!(matches!(taken, Err(Error::Start(_))));
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn port(mut self, port: u16) -> Self {
         self.cache.config.port = port;
         self.free_port = true;
@@ -162,6 +271,13 @@ impl Builder {
     }
 
     /// No TCP at all; add a Unix socket with [`Builder::unix_socket`].
+    ///
+    /// ```
+    /// let path = std::env::temp_dir().join(format!("pannier-doc-only-{}", std::process::id()));
+    /// let server = pannier::Server::builder().without_tcp().unix_socket(&path).start()?;
+    /// assert_eq!(server.addr(), None);
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn without_tcp(mut self) -> Self {
         self.cache.config.port = 0;
         self.free_port = false;
@@ -169,12 +285,28 @@ impl Builder {
     }
 
     /// Also listens on a Unix socket.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let path = std::env::temp_dir().join(format!("pannier-doc-{}", std::process::id()));
+    /// let server = pannier::Server::builder().unix_socket(&path).start()?;
+    /// assert!(UnixStream::connect(&path).is_ok());
+    /// drop(server);
+    /// assert!(!path.exists());
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn unix_socket(mut self, path: impl AsRef<Path>) -> Self {
         self.cache.config.unixsocket = path.as_ref().display().to_string();
         self
     }
 
     /// Worker threads of its own; 0, the default, means one for each processor, at most 8.
+    ///
+    /// ```
+    /// let server = pannier::Server::builder().threads(1).start()?;
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn threads(mut self, threads: usize) -> Self {
         self.cache.config.threads = threads;
         self
@@ -215,18 +347,47 @@ impl Builder {
     }
 
     /// The clock that everything follows.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pannier::{Clock, Server};
+    ///
+    /// let (clock, hand) = Clock::virtual_at(1_700_000_000_000);
+    /// let server = Server::builder().clock(clock).start()?;
+    /// server.cache().call(["SET", "key", "value", "EX", "60"])?;
+    /// hand.advance(Duration::from_secs(60));
+    /// assert!(server.cache().is_empty());
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn clock(mut self, clock: Clock) -> Self {
         self.cache = self.cache.clock(clock);
         self
     }
 
     /// Seed of every random choice (eviction samples, RANDOMKEY), for runs that repeat.
+    ///
+    /// ```
+    /// let server = pannier::Server::builder().seed(7).start()?;
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.cache = self.cache.seed(seed);
         self
     }
 
     /// Starts the server; it accepts connections when this returns.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    ///
+    /// let server = pannier::Server::builder().start()?;
+    /// let mut client = std::net::TcpStream::connect(server.addr().expect("a TCP address"))?;
+    /// client.write_all(b"INCR visits\r\n")?;
+    /// let mut reply = [0; 4];
+    /// client.read_exact(&mut reply)?;
+    /// assert_eq!(&reply, b":1\r\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The first directive that was refused, or why it cannot start.

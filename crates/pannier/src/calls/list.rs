@@ -34,6 +34,16 @@ pub struct List<'c, K> {
 }
 
 /// One of the two ends of a list.
+///
+/// ```
+/// use pannier::{Cache, End};
+///
+/// let cache = Cache::new();
+/// cache.list("jobs").extend(["first", "last"])?;
+/// let moved = cache.list("jobs").move_to(End::Back, "done", End::Front)?;
+/// assert_eq!(moved.as_deref(), Some(&b"last"[..]));
+/// # Ok::<(), pannier::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The head, LEFT to Redis.

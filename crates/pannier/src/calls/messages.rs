@@ -16,6 +16,16 @@ use crate::frame::Frame;
 use crate::reply::FromFrame;
 
 /// A message that was published.
+///
+/// ```
+/// let cache = pannier::Cache::new();
+/// let mut all = cache.subscribe_patterns(["news.*"])?;
+/// cache.publish("news.sport", "hello")?;
+/// let message = all.next().expect("a message");
+/// assert_eq!((&message.channel[..], &message.payload[..]), (&b"news.sport"[..], &b"hello"[..]));
+/// assert_eq!(message.pattern.as_deref(), Some(&b"news.*"[..]));
+/// # Ok::<(), pannier::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Where it was published.
