@@ -5,8 +5,8 @@
 //! start of all to the end of the last, over the calls of all of them, each thread with keys of
 //! its own: with two of them half the time of one is perfect; with fewer cores than threads
 //! they say nothing. Two processors may be halves of one core: what such a machine can do at best
-//! the rows with a cache for each thread say, in which the threads share nothing. The allocator is the system's, which is what most programs around
-//! a library have.
+//! the rows with a cache for each thread say, in which the threads share nothing. The allocator is
+//! the system's, which is what most programs around a library have.
 //!
 //! Checked: that values are the right ones, and in the end that INFO has counted every call.
 

@@ -5,16 +5,15 @@
 //! at values through mutexes carried 0.7 times what one did, and 0.4 times with one key for both.
 //! Here each thread writes down which lock it reads under in a slot of its own, a line that nobody
 //! else writes, and looks whether the lock is open to readers: two threads carry 1.9 times one, 1.8
-//! times with one key, and a read saves one of a mutex's two atomic
-//! operations besides (`benches/embedded.rs`, rows `threads`). A writer takes the mutex, closes the
-//! lock, and waits for the readers that stand in the slots; it stays closed until it has been
+//! times with one key, and a read saves one of a mutex's two atomic operations besides
+//! (`benches/embedded.rs`, rows `threads`). A writer takes the mutex, closes the lock, and waits for the readers that stand in the slots; it stays closed until it has been
 //! taken for reading [`READS`] times, so where there are as many writes as reads, it is a mutex
 //! that costs one more look. This is the idea of BRAVO (Dice and Kogan, 2019) with a mutex below.
 //!
 //! The invariant behind the one unsafe block: while a slot names a lock that was seen open after
 //! the slot was written, nobody has the lock's `&mut`. A reader writes its slot and then looks
-//! whether the lock is open; a writer, who has the mutex, closes it and then looks at the slots. All
-//! four are sequentially consistent, so one of the two sees the other. It opens under its mutex
+//! whether the lock is open; a writer, who has the mutex, closes it and then looks at the slots.
+//! All four are sequentially consistent, so one of the two sees the other. It opens under its mutex
 //! only, and only this set's own slots are ever used with its locks.
 //!
 //! Rules: a reader that takes its time keeps the writers of that lock waiting, and they spin and
@@ -36,8 +35,8 @@ const READS: u32 = 16;
 /// Looks at a slot before the processor is given to somebody else.
 const SPINS: u32 = 100;
 
-/// A set of locks, numbered from 0, and the slots of those who read under them. `H` lies beside each
-/// lock, on its line of memory, and `L` beside each slot: to count in without another line.
+/// A set of locks, numbered from 0, and the slots of those who read under them. `H` lies beside
+/// each lock, on its line of memory, and `L` beside each slot: to count in without another line.
 pub struct BiasedLocks<T, H, L> {
     places: Box<[Place<T, H>]>,
     slots: Box<[Slot<L>]>,

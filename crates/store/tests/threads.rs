@@ -4,7 +4,8 @@
 //! last drop of an `Arc` would be reported though nothing is wrong with them. Hence this is a
 //! program with its own `main`, a keyspace in a static, and threads that are joined one by one.
 //! Writers set, read, change and remove keys of two databases, open several shards at once, walk
-//! the keyspace and turn the wheel; most of the time they read past the views and locks. In the end a walk must find just as many keys as were counted.
+//! the keyspace and turn the wheel; most of the time they read past the views and locks. In the
+//! end a walk must find just as many keys as were counted.
 //!
 //! Neighbours: `src/tests`, which look inside the keyspace, by one thread mostly.
 
@@ -100,6 +101,8 @@ fn directly(random: &mut fastrand::Rng, place: Place<'_>) {
 fn main() {
     let asked = std::env::var("PANNIER_STEPS").ok().and_then(|text| text.parse::<u64>().ok());
     let steps = 2_400 * asked.unwrap_or(100);
+    // Made before there are threads: that the static makes itself once is the library's affair.
+    keyspace();
     let threads = [0, 1, 2, 3].map(|thread| std::thread::spawn(move || work(thread, steps)));
     assert!(threads.into_iter().all(|thread| thread.join().is_ok()), "a thread has failed");
     let (keyspace, end) = (keyspace(), START_MS + 500_000);
