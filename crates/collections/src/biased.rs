@@ -6,9 +6,10 @@
 //! Here each thread writes down which lock it reads under in a slot of its own, a line that nobody
 //! else writes, and looks whether the lock is open to readers: two threads carry 1.9 times one, 1.8
 //! times with one key, and a read saves one of a mutex's two atomic operations besides
-//! (`benches/embedded.rs`, rows `threads`). A writer takes the mutex, closes the lock, and waits for the readers that stand in the slots; it stays closed until it has been
-//! taken for reading [`READS`] times, so where there are as many writes as reads, it is a mutex
-//! that costs one more look. This is the idea of BRAVO (Dice and Kogan, 2019) with a mutex below.
+//! (`benches/embedded.rs`, rows `threads`). A writer takes the mutex, closes the lock, and waits
+//! for the readers that stand in the slots; it stays closed until it has been taken for reading
+//! [`READS`] times, so where there are as many writes as reads, it is a mutex that costs one more
+//! look. This is the idea of BRAVO (Dice and Kogan, 2019) with a mutex below.
 //!
 //! The invariant behind the one unsafe block: while a slot names a lock that was seen open after
 //! the slot was written, nobody has the lock's `&mut`. A reader writes its slot and then looks
