@@ -2,9 +2,10 @@
 
     python benches/python/calls.py [--quick] [--record file.csv]
 
-Every row is checked before it is timed: the call returns the right thing. The ways are timed in
-turn, in rounds, within a second of each other; a figure is the best of its rounds, because on a
-shared machine noise only adds. `make bench` runs this from the release wheel.
+Every row is checked before it is timed: the call returns the right thing. One row is redis-py on a
+connection that does nothing and returns a constant: what is its own in the rows below. The ways
+are timed in turn, in rounds, within a second of each other; a figure is the best of its rounds,
+because on a shared machine noise only adds. `make bench` runs this from the release wheel.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import time
 import pannier
 import redis
 import redis.asyncio
+import redis.backoff
+import redis.retry
 
 VALUE = b"x" * 64
 
@@ -41,6 +44,34 @@ def timed_async(coroutine, count, loop):
     return loop.run_until_complete(run())
 
 
+class Nothing:
+    """A pool and a connection that take no time."""
+
+    cache, connection_kwargs, db, host, port = None, {}, 0, None, 0
+    retry = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
+
+    def get_connection(self):
+        return self
+
+    def release(self, connection):
+        pass
+
+    def get_encoder(self):
+        return redis.connection.Encoder("utf-8", "strict", False)
+
+    def get_protocol(self):
+        return 2
+
+    def send_command(self, *args, **options):
+        pass
+
+    def read_response(self):
+        return VALUE
+
+    def should_reconnect(self):
+        return False
+
+
 def start_to_reply():
     """Microseconds from nothing to the first reply of a cache."""
     begin = time.perf_counter()
@@ -56,15 +87,19 @@ def ways():
     server = pannier.Server()
     socket = server.client()
     socket.set("key", VALUE)
+    nothing = redis.Redis(connection_pool=Nothing())
     loop = asyncio.new_event_loop()
-    loop.server = server  # which must outlive the rows
     local_async = cache.async_redis()
     socket_async = server.async_client()
     yield "GET, pannier.Cache", 0.4, lambda n: timed(lambda: cache.get("key"), n), (
         lambda: cache.get("key")), 200_000
     yield "SET, pannier.Cache", None, lambda n: timed(lambda: cache.set("key", VALUE), n), (
         lambda: cache.get("key")), 200_000
+    yield "GET, redis-py alone", None, lambda n: timed(lambda: nothing.get("key"), n), (
+        lambda: nothing.get("key")), 20_000
     yield "GET, redis-py in process", 8, lambda n: timed(lambda: local.get("key"), n), (
+        lambda: local.get("key")), 20_000
+    yield "SET, redis-py in process", None, lambda n: timed(lambda: local.set("key", VALUE), n), (
         lambda: local.get("key")), 20_000
     yield "GET, redis-py over loopback", None, lambda n: timed(lambda: socket.get("key"), n), (
         lambda: socket.get("key")), 5_000

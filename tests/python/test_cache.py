@@ -453,6 +453,62 @@ class TestWaiting:
         assert longest < 0.08, "a thread that only slept was kept waiting"
 
 
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda cache: cache.get("k"),
+            lambda cache: cache.set("k", "v"),
+            lambda cache: cache.incr("n"),
+            lambda cache: cache.mget(["k"]),
+            lambda cache: cache.pipeline().get("k").execute(),
+            lambda cache: cache.redis().get("k"),
+        ],
+        ids=["get", "set", "incr", "mget", "pipeline", "redis-py"],
+    )
+    def test_a_pause_holds_back_its_caller_alone(self, cache, call):
+        thread = threading.Thread(target=call, args=(cache,))
+        cache.execute("CLIENT", "PAUSE", 100)
+        thread.start()
+        turns = 0
+        while thread.is_alive():
+            turns += 1
+            time.sleep(0.001)
+        assert turns > 5
+
+    def test_a_signal_ends_a_pause(self, cache):
+        class Over(Exception):
+            pass
+
+        def over(*_):
+            raise Over
+
+        before = signal.signal(signal.SIGALRM, over)
+        cache.execute("CLIENT", "PAUSE", 60_000)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(Over):
+                cache.get("k")
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+    def test_a_get_behind_a_script_of_a_servers_client(self, server):
+        cache, client = server.cache(), server.client(retry=None)
+        script = "local n = 0; for i = 1, 3e7 do n = n + i end; return 1"
+        slow = threading.Thread(target=client.eval, args=(script, 0))
+        slow.start()
+        time.sleep(0.02)
+        reader = threading.Thread(target=lambda: (cache.get("k"), cache.incr("n")))
+        reader.start()
+        longest, last = 0.0, time.perf_counter()
+        while slow.is_alive():
+            time.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+        slow.join()
+        reader.join()
+        assert longest < 0.08, "a thread that only slept was kept waiting"
+
+
 def test_threads_share_a_cache(cache):
     def work(number):
         for turn in range(500):

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import threading
@@ -256,6 +257,88 @@ with pannier.Server() as server:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_child_that_leaves_the_block_stops_nothing(in_process):
     assert in_process(FORK_INSIDE) == "0 True\n"
+
+
+FORK_AND_END = """
+import os, sys, time, pannier
+gone = pannier.Server()
+gone.client().shutdown(nosave=True)
+with pannier.Server(unix_socket=sys.argv[1]) as server, pannier.Server() as other:
+    server.client().ping()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(1)
+        os.close(2)
+        os.write(write, b"x")
+        time.sleep(60)
+        os._exit(0)
+    os.read(read, 1)
+    assert server.client().ping() and other.client().ping()
+    print(server.port, other.port, child)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_does_not_keep_the_port_of_a_parent_that_has_ended(in_process, tmp_path):
+    path = str(tmp_path / "socket")
+    *ports, child = map(int, in_process(FORK_AND_END, path).split())
+    try:
+        os.kill(child, 0)
+        for port in ports:
+            with socket.socket() as mine:
+                mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                mine.bind(("127.0.0.1", port))
+                mine.listen()
+            with pannier.Server(port=port) as server:
+                assert server.client().ping()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+FORK_BESIDE_OTHER_FILES = """
+import fcntl, os, sys, pannier
+server = pannier.Server()
+numbers = server._native.descriptors
+server.client().shutdown(nosave=True)
+while True:
+    try:
+        os.fstat(numbers[0])
+    except OSError:
+        break
+read, write = (fcntl.fcntl(end, fcntl.F_DUPFD, 100) for end in os.pipe())
+os.dup2(write, numbers[0])
+child = os.fork()
+if child == 0:
+    os.write(numbers[0], b"still open")
+    os._exit(0)
+print(os.read(read, 100))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_closes_no_other_file(in_process):
+    assert in_process(FORK_BESIDE_OTHER_FILES) == "b'still open'\n"
+
+
+def test_a_client_keeps_its_server():
+    client = pannier.Server().client()
+    port = client.connection_pool.connection_kwargs["port"]
+    gc.collect()
+    assert client.set("k", 1) and client.get("k") == b"1"
+    client.close()
+    del client
+    gc.collect()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+    async def main():
+        client = pannier.Server().async_client()
+        gc.collect()
+        assert await client.ping()
+        await client.aclose()
+
+    asyncio.run(main())
 
 
 def test_it_cannot_be_pickled(server):

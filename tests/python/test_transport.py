@@ -383,3 +383,49 @@ class TestAsyncio:
             await client.aclose()
 
         run(main)
+
+    def test_a_long_script_leaves_the_loop_free(self, make):
+        script = "local n = 0; for i = 1, 3e7 do n = n + i end; return ARGV[1]"
+
+        async def longest_turn(waiting):
+            longest, last = 0.0, time.perf_counter()
+            while not waiting.done():
+                await asyncio.sleep(0.001)
+                now = time.perf_counter()
+                longest, last = max(longest, now - last), now
+            return longest
+
+        async def main():
+            client = make(decode_responses=True)
+            first = asyncio.ensure_future(client.eval(script, 0, "done"))
+            assert await longest_turn(first) < 0.08 and first.result() == "done"
+            async with client.pipeline() as pipeline:
+                first = asyncio.ensure_future(pipeline.eval(script, 0, "piped").execute())
+                assert await longest_turn(first) < 0.08 and first.result() == ["piped"]
+            # Its connection is given up while it runs; the others go on.
+            first = asyncio.ensure_future(client.eval(script, 0, "never"))
+            await asyncio.sleep(0.01)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            assert await client.eval("return 'next'", 0) == "next"
+            await client.aclose()
+
+        run(main)
+
+    def test_much_data_leaves_the_loop_free(self, make):
+        async def main():
+            client = make()
+            cache = client.connection_pool.connection_kwargs["pannier"]
+            for start in range(0, 300_000, 10_000):
+                cache.sadd("a", *range(start, start + 10_000))
+            waiting = asyncio.ensure_future(client.sunionstore("b", ["a"]))
+            await asyncio.sleep(0)
+            begin = time.perf_counter()
+            await asyncio.sleep(0)
+            assert time.perf_counter() - begin < 0.02 and not waiting.done()
+            assert await waiting == 300_000
+            assert await asyncio.gather(*(client.hgetall("h") for _ in range(20))) == [{}] * 20
+            await client.aclose()
+
+        run(main)

@@ -82,9 +82,18 @@ impl Condition {
         *self == Self::default()
     }
 
+    /// Whether all that it names exists.
+    ///
+    /// ```
+    /// use pannier_engine::Condition;
+    ///
+    /// assert!(Condition::new().command("@write").check().is_ok());
+    /// assert!(Condition::new().command("gett").check().is_err());
+    /// ```
+    ///
     /// # Errors
     /// A command or category that does not exist.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         let unknown = |word: &&String| !is_known(word.strip_prefix('-').unwrap_or(word));
         match self.commands.iter().find(unknown) {
             None => Ok(()),

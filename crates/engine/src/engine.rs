@@ -295,6 +295,12 @@ impl Engine {
         self.scripts.run.is_busy()
     }
 
+    /// Whether a script runs, and holds what requests need.
+    #[inline]
+    pub fn runs_script(&self) -> bool {
+        self.scripts.run.is_active()
+    }
+
     /// Gives the server another id.
     pub(crate) fn renew_run_id(&self) {
         *self.run_id.lock() = random_id(&mut self.rng.lock());
@@ -363,7 +369,7 @@ impl Engine {
 
     /// Bytes that the server counts as used: the data. What the process began with is told by INFO
     /// and counts for nothing, so that a limit means the same in a process of any size.
-    pub(crate) fn used_memory(&self) -> usize {
+    pub fn used_memory(&self) -> usize {
         let used = self.keyspace.bytes();
         // Seldom a new one: others need not give the cache line up.
         if used > self.peak_bytes.load(Relaxed) {

@@ -171,7 +171,7 @@ impl Recorded {
     }
 
     /// Whether a condition holds for it.
-    fn fulfils(&self, condition: &Condition) -> bool {
+    pub fn fulfils(&self, condition: &Condition) -> bool {
         let args = OwnedArgs::new(&self.args);
         condition.held((self.client, &self.name, &self.user), self.command, args.args())
     }

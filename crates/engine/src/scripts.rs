@@ -201,6 +201,12 @@ impl Run {
         }
     }
 
+    /// Whether a script runs, from its first instruction on.
+    #[inline]
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.load(Relaxed) != 0
+    }
+
     /// It calls a command that may change data.
     pub(crate) fn mark_write(&self) {
         self.wrote.store(true, Relaxed);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pannier_resp::Protocol;
+use pannier_store::Now;
 
 use crate::clients::{Client, Transport};
 use crate::command::Command;
@@ -218,6 +219,22 @@ impl Session {
             && !client.no_touch.load(Relaxed)
             && !client.no_evict.load(Relaxed)
             && client.labels.lock().is_default()
+    }
+
+    /// Whether a command on one key would fare in it, and be answered, as in any other.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        let asked = self.queue.is_some() || self.expects_pushes() || self.is_waiting();
+        let (mode, fate) = (self.reply_mode, &self.fate);
+        !asked && !self.closing && mode == ReplyMode::On && fate.is_none() && !self.no_touch()
+    }
+
+    /// Takes note of a command that was executed for it directly, in a round trip of its own.
+    pub fn ran_directly(&mut self, name: &str, now: Now) {
+        self.begin_batch();
+        if let Some(found) = self.engine.commands.find(name.as_bytes()) {
+            crate::exec::seen(self, found.id, now);
+        }
     }
 
     /// Shows its client in the list of clients, if it was begun without ([`Engine::enter`]).

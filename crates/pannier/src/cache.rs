@@ -237,14 +237,25 @@ impl Cache {
     where
         I: IntoIterator<Item: AsRef<[u8]>>,
     {
+        match self.call_once(args)? {
+            Called::Ready(seat) => Ok(read(&seat.reply)),
+            Called::Waits(held) => {
+                let (session, args, next) = *held;
+                self.client_of(session).finish(&args, next).map(read_late)
+            }
+        }
+    }
+
+    /// Runs a command in the thread's seat, as far as that can be done without waiting.
+    pub(crate) fn call_once<I>(&self, args: I) -> Result<Called<'_>, Error>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
         let now = self.core.enter();
         let mut seat = self.core.seat();
         seat.args.clear();
         args.into_iter().for_each(|arg| seat.args.push(arg.as_ref()));
-        match self.call_seated(seat, now)? {
-            Called::Ready(seat) => Ok(read(&seat.reply)),
-            Called::Late(replied) => Ok(read_late(replied)),
-        }
+        self.call_seated(seat, now)
     }
 
     /// Runs the command whose arguments lie in the seat.
@@ -278,15 +289,15 @@ impl Cache {
                 let args = std::mem::take(args);
                 drop(guard);
                 session.swap_lane(&mut Arc::clone(&core.seats.no_lane));
-                self.call_waiting(session, args, next).map(Called::Late)
+                Ok(Called::Waits(Box::new((session, args, next))))
             }
         }
     }
 
-    /// Goes on with a call that waits, as a client that can be seen, unblocked and killed.
-    fn call_waiting(&self, session: Session, args: OwnedArgs, next: Next) -> Result<Bytes, Error> {
+    /// The session of a call that waits, as a client that can be seen, unblocked and killed.
+    pub(crate) fn client_of(&self, session: Session) -> Client {
         session.list();
-        Client::new(Arc::clone(&self.core), session).finish(&args, next)
+        Client::new(Arc::clone(&self.core), session)
     }
 
     /// A client with a session of its own, which begins in this database.
@@ -306,6 +317,12 @@ impl Cache {
         session.list();
         session.select_database(self.database);
         Client::new(Arc::clone(&self.core), session)
+    }
+
+    /// A database of the cache that has this core.
+    #[inline]
+    pub(crate) fn handle(core: &Arc<Core>, database: usize) -> Self {
+        Self { core: Arc::clone(core), database }
     }
 
     #[inline]
@@ -416,11 +433,11 @@ impl fmt::Debug for Cache {
 }
 
 /// What came of a command.
-enum Called<'a> {
+pub(crate) enum Called<'a> {
     /// The reply lies in the seat.
     Ready(MappedMutexGuard<'a, Seat>),
-    /// It has waited: the reply's bytes.
-    Late(Bytes),
+    /// It waits, or is held back: its session, its request, and for what.
+    Waits(Box<(Session, OwnedArgs, Next)>),
 }
 
 /// How CLIENT LIST shows those inside the process.

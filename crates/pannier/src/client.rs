@@ -21,11 +21,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pannier_engine::{Ending, Letter, Next, Session};
+use pannier_engine::{Ending, Letter, Next, Now, Session};
 use pannier_resp::{OwnedArgs, Protocol, Reply};
 
 use crate::alarm::Alarm;
-use crate::cache::Core;
+use crate::cache::{Cache, Core};
 use crate::client::feed::Input;
 use crate::error::Error;
 use crate::frame::{self, Frame};
@@ -293,6 +293,26 @@ impl Client {
             // Nothing waits any more.
             Letter::Served(_) | Letter::Unblocked { .. } => {}
         }
+    }
+
+    /// A handle to its database, if a command on one key fares in it as in any other session.
+    #[inline]
+    pub(crate) fn plain_cache(&self) -> Option<Cache> {
+        let plain = self.session.is_plain() && self.is_quiet() && self.input.is_empty();
+        plain.then(|| Cache::handle(&self.core, self.session.database()))
+    }
+
+    /// Takes note of a command that was executed directly.
+    #[inline]
+    pub(crate) fn ran_directly(&mut self, name: &str) {
+        let now = Now { unix_us: self.core.clock.coarse_unix_us(), mono_us: 0 };
+        self.session.ran_directly(name, now);
+    }
+
+    /// Whether there are messages, or letters that nobody has read.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        !self.pushes.is_empty() || self.session.mailbox().is_full()
     }
 
     fn read_mail(&mut self) {

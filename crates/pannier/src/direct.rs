@@ -68,7 +68,11 @@ impl Cache {
     }
 
     #[inline]
-    fn read_directly<R>(&self, key: &[u8], read: impl FnOnce(Option<Str<'_>>) -> R) -> Option<R> {
+    pub(crate) fn read_directly<R>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(Option<Str<'_>>) -> R,
+    ) -> Option<R> {
         let now = self.core().direct_now()?;
         self.engine().get_directly((self.index(), key), now, read)
     }
@@ -120,7 +124,7 @@ impl Core {
 
     /// Runs a closure that looks at a value where it lies.
     #[inline]
-    fn lend<R>(&self, look: impl FnOnce() -> R) -> R {
+    pub(crate) fn lend<R>(&self, look: impl FnOnce() -> R) -> R {
         /// Puts the mark back, also when the closure panics.
         struct Mark(usize);
         impl Drop for Mark {

@@ -51,6 +51,7 @@
 struct Page;
 
 mod alarm;
+mod at_once;
 mod builder;
 mod cache;
 mod calls;

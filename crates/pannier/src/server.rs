@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -122,6 +123,19 @@ impl Server {
     /// ```
     pub fn unix_socket(&self) -> Option<&Path> {
         self.running.unix_path().map(|path| path.as_path())
+    }
+
+    /// The file descriptors of its listening sockets. They are the server's, and only for a process
+    /// that forks: what the child does not close keeps the addresses taken when the parent has
+    /// ended.
+    ///
+    /// ```
+    /// let server = pannier::Server::builder().start()?;
+    /// assert_eq!(server.descriptors().len(), server.addrs().len());
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    pub fn descriptors(&self) -> &[RawFd] {
+        self.running.descriptors()
     }
 
     /// The cache that it serves, for calls without a socket.

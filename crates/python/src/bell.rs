@@ -39,7 +39,12 @@ impl Bell {
         let (watched, written) = UnixStream::pair()?;
         watched.set_nonblocking(true)?;
         written.set_nonblocking(true)?;
-        Ok(self.pair.get_or_init(|| (watched, written)).0.as_raw_fd())
+        let (watched, written) = self.pair.get_or_init(|| (watched, written));
+        if *self.rung() {
+            // By somebody who came before the pair.
+            let _ = { written }.write(&[1]);
+        }
+        Ok(watched.as_raw_fd())
     }
 
     /// Takes notice: the file cannot be read any more until it is rung again.

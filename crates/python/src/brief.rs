@@ -22,21 +22,36 @@ pub(crate) enum Span {
     Brief,
     /// As long as what it works on is large.
     Long,
+    /// As long as somebody has written it to.
+    Script,
     /// Until somebody else does something.
     Waits,
 }
 
+impl Span {
+    /// Whether the interpreter's lock is given away meanwhile. What waits does so later.
+    pub(crate) fn is_long(self) -> bool {
+        matches!(self, Self::Long | Self::Script)
+    }
+}
+
 /// How long a command of so many arguments may take.
-pub(crate) fn span(name: &[u8], args: usize) -> Span {
+pub(crate) fn span(cache: &pannier::Cache, name: &[u8], args: usize) -> Span {
     let mut lower = [0; NAME_MAX];
     let Some(lower) = lower.get_mut(..name.len()) else { return Span::Long };
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     match SPANS.get().and_then(|spans| spans.get(&*lower)) {
-        Some(Span::Brief) if args > ARGS_MAX || is_long_running() => Span::Long,
+        Some(Span::Brief) if args > ARGS_MAX || is_long_running(cache) => Span::Long,
         Some(span) => *span,
         None => Span::Long,
     }
+}
+
+/// Whether packed requests may take long: there are many, or one of them may run a script.
+pub(crate) fn may_be_long(requests: &[u8]) -> bool {
+    let runs = |word: &[u8]| SCRIPTS.iter().any(|name| word.eq_ignore_ascii_case(name));
+    requests.len() > FEW_BYTES || requests.windows(SCRIPTS[0].len()).any(runs)
 }
 
 /// Learns the names from the reply to COMMAND, when nobody has yet.
@@ -54,9 +69,12 @@ pub(crate) fn learn<'py>(ask: impl FnOnce() -> PyResult<Bound<'py, PyAny>>) -> P
 fn span_of_row(row: &Bound<'_, PyAny>) -> PyResult<Option<(Vec<u8>, Span)>> {
     let name: Vec<u8> = row.get_item(0)?.extract()?;
     let flags: Vec<Vec<u8>> = row.get_item(2)?.extract()?;
+    let categories: Vec<Vec<u8>> = row.get_item(6)?.extract()?;
     let has = |wanted: &[u8]| flags.iter().any(|flag| flag == wanted);
     let span = if has(b"blocking") {
         Some(Span::Waits)
+    } else if categories.iter().any(|category| category == b"@scripting") {
+        Some(Span::Script)
     } else if has(b"fast") || BRIEF_TOO.contains(&&*name) {
         Some(Span::Brief)
     } else {
@@ -65,10 +83,11 @@ fn span_of_row(row: &Bound<'_, PyAny>) -> PyResult<Option<(Vec<u8>, Span)>> {
     Ok(span.map(|span| (name, span)))
 }
 
-/// Whether something long runs, for which even brief commands may have to wait.
+/// Whether something long runs, for which even brief commands may have to wait: called from here,
+/// or a script that a client of a server has sent.
 #[inline]
-pub(crate) fn is_long_running() -> bool {
-    LONG.load(Relaxed) > 0
+pub(crate) fn is_long_running(cache: &pannier::Cache) -> bool {
+    LONG.load(Relaxed) > 0 || cache.runs_script()
 }
 
 /// Runs something long; meanwhile nothing counts as brief.
@@ -90,6 +109,12 @@ const BRIEF_TOO: [&[u8]; 8] =
     [b"set", b"setex", b"psetex", b"getset", b"del", b"unlink", b"getrange", b"setrange"];
 
 static SPANS: OnceLock<HashMap<Vec<u8>, Span>> = OnceLock::new();
+
+/// How the names of commands begin that run scripts.
+const SCRIPTS: [&[u8]; 2] = [b"eval", b"fcal"];
+
+/// Packed requests of no more bytes are a few.
+const FEW_BYTES: usize = 4 << 10;
 
 /// How many long ones run.
 static LONG: AtomicUsize = AtomicUsize::new(0);

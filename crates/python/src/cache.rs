@@ -112,15 +112,17 @@ impl Cache {
     fn get<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.cache()?;
         let key = Bytes::of(name)?;
-        if brief::is_long_running() {
-            return self.run_words(py, &[Bytes::Made(b"GET".to_vec()), key], false);
+        if !brief::is_long_running(cache)
+            && let Some(found) =
+                cache.get_with_at_once(key.as_slice(), |value| self.style.string_at_once(py, value))
+        {
+            return match found {
+                Some(Ok(made)) => Ok(made),
+                Some(Err(value)) => self.style.string(py, &value),
+                None => Ok(py.None().into_bound(py)),
+            };
         }
-        match cache.get_with(&key, |value| self.style.string_at_once(py, value)) {
-            Ok(Some(Ok(made))) => Ok(made),
-            Ok(Some(Err(value))) => self.style.string(py, &value),
-            Ok(None) => Ok(py.None().into_bound(py)),
-            Err(error) => Err(self.failed(py, &error)),
-        }
+        self.run_words(py, &[Bytes::Made(b"GET".to_vec()), key], false)
     }
 
     /// Stores a value; True, or None when a condition forbade it.
@@ -149,8 +151,10 @@ impl Cache {
         let py = slf.py();
         let is_special = nx || xx || keepttl || get || exat.is_some() || pxat.is_some();
         let ttl = if is_special { None } else { ttl(ex.as_ref(), px.as_ref()) };
-        if let Some(ttl) = ttl.filter(|_| !brief::is_long_running()) {
-            return slf.get().set_plainly(py, &Bytes::of(name)?, &Bytes::of(value)?, ttl);
+        if let Some(ttl) = ttl
+            && slf.get().set_at_once(&Bytes::of(name)?, &Bytes::of(value)?, ttl)?
+        {
+            return Ok(PyBool::new(py, true).to_owned().into_any());
         }
         let options = PyDict::new(py);
         for (word, value) in [("ex", ex), ("px", px), ("exat", exat), ("pxat", pxat)] {
@@ -225,35 +229,42 @@ impl Cache {
         raw: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.cache()?;
-        let replied = match brief::span(args[0].as_slice(), args.len()) {
-            Span::Brief => cache.call_bytes(args),
-            Span::Long => {
+        let replied = match brief::span(cache, args[0].as_slice(), args.len()) {
+            Span::Brief => cache.call_bytes_at_once(args),
+            Span::Long | Span::Script => {
                 let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_slice().to_vec()).collect();
-                py.detach(|| brief::while_long(|| cache.call_bytes(&args)))
+                py.detach(|| brief::while_long(|| cache.call_bytes_at_once(&args)))
             }
-            Span::Waits => return self.wait_for(py, args, raw),
+            // As a client of its own, so that signals are seen meanwhile.
+            Span::Waits => {
+                return Client::new(cache, self.style.clone_ref(py)).ask(py, args, raw);
+            }
         };
-        let replied = replied.map_err(|error| self.failed(py, &error))?;
-        let reply = Replies::new(py, &self.style, raw, (&replied, 0)).next()?;
-        if matches!(replied.first(), Some(b'-' | b'!')) {
-            return Err(PyErr::from_value(reply));
+        match replied.map_err(|error| self.failed(py, &error))? {
+            Ok(replied) => {
+                let reply = Replies::new(py, &self.style, raw, (&replied, 0)).next()?;
+                if matches!(replied.first(), Some(b'-' | b'!')) {
+                    return Err(PyErr::from_value(reply));
+                }
+                Ok(reply)
+            }
+            // Held back by a pause or a fault: it waits as a client that sees signals.
+            Err(held) => Client::of(held, cache, self.style.clone_ref(py)).reply(py, raw),
         }
-        Ok(reply)
     }
 
-    fn set_plainly<'py>(
+    /// Whether a value was stored at once.
+    fn set_at_once(
         &self,
-        py: Python<'py>,
-        key: &Bytes<'py>,
-        value: &Bytes<'py>,
+        key: &Bytes<'_>,
+        value: &Bytes<'_>,
         ttl: Option<Duration>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<bool> {
+        let cache = self.cache()?;
         let options = SetOptions::new();
         let options = ttl.map_or(options, |ttl| options.ttl(ttl));
-        match self.cache()?.set_with(key, value, options) {
-            Ok(_) => Ok(PyBool::new(py, true).to_owned().into_any()),
-            Err(error) => Err(self.failed(py, &error)),
-        }
+        let (key, value) = (key.as_slice(), value.as_slice());
+        Ok(!brief::is_long_running(cache) && cache.set_with_at_once(key, value, &options))
     }
 
     #[cold]
@@ -265,20 +276,6 @@ impl Cache {
             }
             error => PannierError::new_err(error.to_string()),
         }
-    }
-
-    /// Runs what may wait as a client of its own, so that signals are seen meanwhile.
-    fn wait_for<'py>(
-        &self,
-        py: Python<'py>,
-        args: &[Bytes<'py>],
-        raw: bool,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let Style { text, error, push } = &self.style;
-        let style =
-            Style { text: text.clone(), error: error.clone_ref(py), push: push.clone_ref(py) };
-        let client = Client::new(self.cache()?, style);
-        client.ask(py, args, raw)
     }
 }
 

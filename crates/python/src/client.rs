@@ -8,12 +8,12 @@
 //! Rules: the interpreter's lock is given away while waiting, and while requests run that may take
 //! long (`brief`). A wait looks up every tenth of a second, because only then Python sees a signal.
 //!
-//! Neighbours: `pannier::Client` is the session; `request` and `reply` are the two languages. The
-//! transports in `python/pannier/transport.py` and `aio.py` are its users, and so are pipelines and
-//! subscriptions of a cache.
+//! Neighbours: `line` is the session with its buffers, `aside` runs it beside an event loop;
+//! `request` and `reply` are the two languages. The transports in `python/pannier/transport.py`
+//! and `aio.py` are its users, and so are pipelines and subscriptions of a cache.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use pyo3::create_exception;
@@ -22,16 +22,19 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
+use crate::aside::{self, Aside};
 use crate::bell::Bell;
 use crate::brief::{self, Span};
-use crate::fork::{self, Birthplace};
-use crate::reply::{Replies, Style};
+use crate::fork::{self, Birthplace, PannierError};
+use crate::line::{Line, Taken, closed};
+use crate::reply::Style;
 use crate::request::{self, Bytes};
 
 /// One session of a cache.
 #[pyclass(frozen, module = "pannier._native")]
 pub(crate) struct Client {
-    line: Mutex<Option<Line>>,
+    line: Arc<Mutex<Option<Line>>>,
+    aside: Arc<Aside>,
     bell: Arc<Bell>,
     waker: Waker,
     style: Style,
@@ -44,23 +47,19 @@ pub(crate) struct Client {
     id: u64,
 }
 
-/// The session with what lies before and behind it.
-struct Line {
-    client: pannier::Client,
-    requests: Vec<u8>,
-    replies: Vec<u8>,
-    /// How far the replies were read.
-    read: usize,
-}
-
 impl Client {
     pub(crate) fn new(cache: &pannier::Cache, style: Style) -> Self {
-        let client = cache.connect();
+        Self::of(cache.connect(), cache, style)
+    }
+
+    /// A session of a cache that is there already.
+    pub(crate) fn of(client: pannier::Client, cache: &pannier::Cache, style: Style) -> Self {
         let bell = Arc::new(Bell::default());
         let id = client.id();
-        let line = Line { client, requests: Vec::new(), replies: Vec::new(), read: 0 };
+        let line = Line::new(client, cache);
         Self {
-            line: Mutex::new(Some(line)),
+            line: Arc::new(Mutex::new(Some(line))),
+            aside: Arc::default(),
             waker: Waker::from(Arc::clone(&bell)),
             bell,
             style,
@@ -84,11 +83,43 @@ impl Client {
             line.run(py, true)
         })?;
         self.receive(py, true, None)?;
-        let reply = self.receive(py, raw, None)?;
+        self.reply(py, raw)
+    }
+
+    /// Waits for a reply that must come, and raises it if it is an error.
+    pub(crate) fn reply<'py>(&self, py: Python<'py>, raw: bool) -> PyResult<Bound<'py, PyAny>> {
+        // Whoever closes it (CLIENT KILL, a fault) does so to a client of ours that nobody sees.
+        let ended = |error: PyErr| match error.is_instance_of::<PyConnectionError>(py) {
+            true => PannierError::new_err(error.value(py).to_string()),
+            false => error,
+        };
+        let reply = self.receive(py, raw, None).map_err(ended)?;
         if reply.is_instance_of::<PyBaseException>() {
             return Err(PyErr::from_value(reply));
         }
         Ok(reply)
+    }
+
+    /// The next reply or message, and whether it is nothing but a reply.
+    pub(crate) fn take_reply<'py>(&self, py: Python<'py>) -> PyResult<Taken<'py>> {
+        self.with_line(py, |line| {
+            let special = matches!(line.next_mark(), Some(b'>' | b'-' | b'!' | b'|'));
+            Ok(match line.receive(py, &self.style, false)? {
+                None => Taken::Nothing,
+                Some(reply) if special => Taken::Special(reply),
+                Some(reply) => Taken::Reply(reply),
+            })
+        })
+    }
+
+    /// Whether it is open, nothing is there to be received, and nothing is on its way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        if !self.birthplace.is_here() || self.aside.is_busy() {
+            return false;
+        }
+        let Ok(line) = self.line.try_lock() else { return false };
+        let quiet = |line: &Line| line.is_read() && line.client.is_quiet();
+        line.as_ref().is_some_and(quiet)
     }
 
     /// Its session, without keeping the interpreter waiting.
@@ -109,6 +140,15 @@ impl Client {
             Some(line) => work(line),
             None => Err(closed()),
         }
+    }
+
+    /// Executes the requests that were appended on a thread of its own, and waits a moment for it.
+    fn run_aside(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            aside::run(&self.aside, &self.line, &self.bell)?;
+            self.bell.wait(MOMENT);
+            Ok(())
+        })
     }
 
     /// Waits until there is something to read, or for so long; whether there is.
@@ -136,12 +176,30 @@ impl Client {
 impl Client {
     /// Executes a command; its reply is there to be received, unless it waits.
     #[pyo3(signature = (*args))]
-    fn send(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.with_line(py, |line| {
-            request::encode(args, &mut line.requests)?;
-            let name = request::name(args)?;
-            line.run(py, brief::span(name.as_slice(), args.len()) == Span::Long)
+    pub(crate) fn send(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.with_line(py, |line| match line.append(args, &self.style)? {
+            None => Ok(()),
+            Some(span) => line.run(py, span.is_long()),
         })
+    }
+
+    /// The same for event loops: what may take long goes on beside the loop when it is not done in
+    /// a moment.
+    #[pyo3(signature = (*args))]
+    fn send_aside(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let long = self.with_line(py, |line| {
+            let long = match line.append(args, &self.style)? {
+                None => return Ok(false),
+                Some(Span::Long) => !line.has_little(),
+                Some(span) => span == Span::Script,
+            };
+            line.check_open()?;
+            if !long {
+                line.run(py, false)?;
+            }
+            Ok(long)
+        })?;
+        if long { self.run_aside(py) } else { Ok(()) }
     }
 
     /// Executes requests that are packed already.
@@ -151,6 +209,21 @@ impl Client {
             line.requests.extend_from_slice(bytes.as_slice());
             line.run(py, true)
         })
+    }
+
+    /// The same for event loops.
+    fn send_packed_aside(&self, py: Python<'_>, requests: &Bound<'_, PyAny>) -> PyResult<()> {
+        let long = self.with_line(py, |line| {
+            let bytes = Bytes::of(requests)?;
+            let long = !line.has_little() || brief::may_be_long(bytes.as_slice());
+            line.requests.extend_from_slice(bytes.as_slice());
+            line.check_open()?;
+            if !long {
+                line.run(py, false)?;
+            }
+            Ok(long)
+        })?;
+        if long { self.run_aside(py) } else { Ok(()) }
     }
 
     /// The next reply or message. `raw` leaves strings bytes. Without one it waits: for ever, or
@@ -175,6 +248,9 @@ impl Client {
 
     /// The next reply or message in a tuple, None when there is none yet.
     fn take<'py>(&self, py: Python<'py>, raw: bool) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
+        if self.aside.is_busy() {
+            return Ok(None);
+        }
         let received = self.with_line(py, |line| line.receive(py, &self.style, raw))?;
         Ok(received.map(|received| (received,)))
     }
@@ -187,11 +263,17 @@ impl Client {
 
     /// Whether something can be received, or the end be noticed, at once.
     fn is_ready(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.aside.is_busy() {
+            return Ok(false);
+        }
         self.with_line(py, |line| Ok(line.arm(Waker::noop()).is_none()))
     }
 
     /// Whether it is open and nothing is there to be received.
     fn is_idle(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.aside.is_busy() {
+            return Ok(false);
+        }
         let mut line = self.line(py)?;
         Ok(line.as_mut().is_some_and(|line| line.arm(Waker::noop()).is_some()))
     }
@@ -226,6 +308,10 @@ impl Client {
     /// stays silent: 0 when something can be received now, None for never.
     fn arm(&self, py: Python<'_>) -> PyResult<Option<f64>> {
         self.bell.silence();
+        if self.aside.is_busy() {
+            // It will ring.
+            return Ok(None);
+        }
         let most = self.with_line(py, |line| Ok(line.arm(&self.waker)))?;
         Ok(match most {
             None => Some(0.0),
@@ -248,9 +334,10 @@ impl Client {
         Ok(line.as_ref().is_none_or(|line| line.client.is_closed()))
     }
 
-    /// Ends the session. Again is nothing.
+    /// Ends the session; when it is busy beside an event loop, as soon as that is over. Again is
+    /// nothing.
     fn close(&self, py: Python<'_>) {
-        if self.birthplace.is_here() {
+        if self.birthplace.is_here() && !self.aside.close_later() {
             let line =
                 self.line.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner).take();
             self.waker.wake_by_ref();
@@ -266,67 +353,8 @@ impl Drop for Client {
     fn drop(&mut self) {
         if !self.birthplace.is_here() {
             // Its engine is the parent's, and somebody there may hold its locks.
-            std::mem::forget(self.line.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+            std::mem::forget(Arc::clone(&self.line));
         }
-    }
-}
-
-impl Line {
-    /// Executes the requests that were appended.
-    fn run(&mut self, py: Python<'_>, long: bool) -> PyResult<()> {
-        if self.client.is_closed() {
-            self.requests.clear();
-            return Err(closed());
-        }
-        let Self { client, requests, replies, .. } = self;
-        if long || requests.len() > BRIEF_MAX {
-            py.detach(|| brief::while_long(|| client.feed(requests, replies)));
-        } else {
-            client.feed(requests, replies);
-        }
-        requests.clear();
-        requests.shrink_to(KEPT_MAX);
-        Ok(())
-    }
-
-    /// The next reply, when there is one.
-    fn receive<'py>(
-        &mut self,
-        py: Python<'py>,
-        style: &Style,
-        raw: bool,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.replies.is_empty() {
-            self.client.feed(b"", &mut self.replies);
-            if self.replies.is_empty() {
-                return if self.client.is_closed() { Err(closed()) } else { Ok(None) };
-            }
-        }
-        let mut replies = Replies::new(py, style, raw, (&self.replies, self.read));
-        let reply = replies.next();
-        self.read = replies.position();
-        if self.read >= self.replies.len() || reply.is_err() {
-            self.replies.clear();
-            self.replies.shrink_to(KEPT_MAX);
-            self.read = 0;
-        }
-        reply.map(Some)
-    }
-
-    /// Leaves a waker for what comes; after how long to look all the same. None when something is
-    /// there already.
-    fn arm(&mut self, waker: &Waker) -> Option<Duration> {
-        if self.replies.is_empty() {
-            let ready = self.client.poll_wake(&mut Context::from_waker(waker)).is_ready();
-            self.client.feed(b"", &mut self.replies);
-            if !ready && self.replies.is_empty() && !self.client.is_closed() {
-                return Some(self.client.time_left().unwrap_or(Duration::MAX));
-            }
-            if self.replies.is_empty() && !self.client.is_closed() {
-                return Some(Duration::ZERO);
-            }
-        }
-        None
     }
 }
 
@@ -351,11 +379,6 @@ pub(crate) fn unix_time() -> f64 {
     pannier::Clock::system().now().unix_us as f64 / 1e6
 }
 
-#[cold]
-fn closed() -> PyErr {
-    PyConnectionError::new_err("this client was closed")
-}
-
 /// Seconds as whole microseconds; what is no time to wait is none.
 fn micros(seconds: f64) -> u64 {
     (seconds.max(0.0) * 1e6) as u64
@@ -364,11 +387,8 @@ fn micros(seconds: f64) -> u64 {
 /// The request for that protocol.
 const RESP3: &[u8] = b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
 
+/// How long an event loop waits for what may take long, before it goes on without it.
+const MOMENT: Duration = Duration::from_micros(200);
+
 /// How long a thread waits before it looks for signals.
 const LOOK_UP: Duration = Duration::from_millis(100);
-
-/// Requests of more bytes are not brief, whatever they ask.
-const BRIEF_MAX: usize = 64 << 10;
-
-/// What a client keeps of its buffers.
-const KEPT_MAX: usize = 64 << 10;

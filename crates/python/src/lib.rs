@@ -12,15 +12,19 @@
 //! Neighbours: `python/pannier/__init__.py` is the public face; the tests are in `tests/python`
 //! and run from the built wheel.
 
+mod aside;
 mod bell;
 mod brief;
 mod cache;
 mod checkpoint;
 mod client;
 mod fork;
+mod line;
 mod reply;
 mod request;
 mod server;
+mod tools;
+mod transport;
 
 use pyo3::pymodule;
 
@@ -37,6 +41,10 @@ mod _native {
     use crate::fork::forked;
     #[pymodule_export]
     use crate::server::Server;
+    #[pymodule_export]
+    use crate::tools::{Faults, Recorder, Requests};
+    #[pymodule_export]
+    use crate::transport::{Connection, ConnectionPool};
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

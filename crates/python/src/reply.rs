@@ -23,6 +23,12 @@ pub(crate) struct Style {
 }
 
 impl Style {
+    /// The same once more.
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        let (error, push) = (self.error.clone_ref(py), self.push.clone_ref(py));
+        Self { text: self.text.clone(), error, push }
+    }
+
     /// A string under a lock of the engine's: only what runs no Python code is made there, and
     /// anything else is a copy to be decoded later.
     #[inline]

@@ -135,7 +135,8 @@ fn refused(value: &Bound<'_, PyAny>) -> PyErr {
     ))
 }
 
-fn string(bytes: &[u8], out: &mut Vec<u8>) {
+/// Appends a string as both requests and replies have it.
+pub(crate) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     number(b'$', bytes.len(), out);
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");

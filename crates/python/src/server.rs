@@ -29,6 +29,9 @@ pub(crate) struct Server {
     /// Path of the Unix socket.
     #[pyo3(get)]
     unix_socket: Option<String>,
+    /// File descriptors of the listening sockets, when it started.
+    #[pyo3(get)]
+    descriptors: Vec<i32>,
 }
 
 #[pymethods]
@@ -77,6 +80,7 @@ impl Server {
             birthplace: Birthplace::here(),
             addresses: server.addrs().iter().map(|at| (at.ip().to_string(), at.port())).collect(),
             unix_socket: server.unix_socket().map(|path| path.display().to_string()),
+            descriptors: server.descriptors().to_vec(),
             running: Mutex::new(Some(server)),
             directives,
             seed,
@@ -118,7 +122,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if !self.birthplace.is_here() {
+        if self.birthplace.is_here() {
+            // Its end is waited for, and nobody else has to wait for that.
+            Python::attach(|py| py.detach(|| drop(running)));
+        } else {
             // Its threads are the parent's: there is nobody to wait for.
             std::mem::forget(running);
         }

@@ -13,6 +13,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -83,6 +84,7 @@ pub struct Running {
     host: Arc<ShellHost>,
     addrs: Vec<SocketAddr>,
     unix: Option<PathBuf>,
+    descriptors: Vec<RawFd>,
     crew: Option<Arc<Crew>>,
 }
 
@@ -167,6 +169,11 @@ impl Running {
         self.unix.as_ref()
     }
 
+    /// The file descriptors of its listening sockets, which are open until it ends.
+    pub fn descriptors(&self) -> &[RawFd] {
+        &self.descriptors
+    }
+
     /// The engine that it serves.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
@@ -223,6 +230,7 @@ impl Launch {
     fn at(self, place: Place, threads: usize) -> Result<Running, StartError> {
         let Self { engine, host, clock, sockets, keeps_house, alone } = self;
         let Listeners { listeners, addrs, unix } = sockets;
+        let descriptors = listeners.iter().map(|listener| listener.socket.as_raw_fd()).collect();
         let Site { workers, control, crew } =
             Site::at(place, threads).map_err(StartError::Thread)?;
         let shell = Arc::downgrade(&host);
@@ -259,7 +267,7 @@ impl Launch {
             house.spawn_on(cron(own, shell, clock, lane), &control);
         }
         control.spawn(serve((acceptor, alone), Arc::clone(&host), listeners, house));
-        Ok(Running { engine, host, addrs, unix, crew })
+        Ok(Running { engine, host, addrs, unix, descriptors, crew })
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use compress::Ahead;
 pub(crate) use fault::strike;
 pub(crate) use open::{make_room, trim};
 pub(crate) use serve::serve;
-pub(crate) use settle::{Executed, settle};
+pub(crate) use settle::{Executed, seen, settle};
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;

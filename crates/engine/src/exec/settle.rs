@@ -38,7 +38,7 @@ pub(super) struct Ran<'a> {
 
 /// Marks a client as having sent this command.
 #[inline]
-pub(super) fn seen(session: &Session, id: u16, now: Now) {
+pub(crate) fn seen(session: &Session, id: u16, now: Now) {
     seen_all(session, id, 1, now);
 }
 

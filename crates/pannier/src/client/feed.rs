@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use pannier_engine::{Ending, Letter, Next, run};
-use pannier_resp::{Limits, Parser, State};
+use pannier_resp::{Limits, OwnedArgs, Parser, State};
 
 use super::Client;
 
@@ -32,6 +32,17 @@ impl Input {
         self.used
     }
 
+    /// Whether nothing is left that was fed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Keeps a request, as if it had been fed and could not run before then.
+    pub(super) fn keep(&mut self, request: Vec<u8>, until_ms: u64) {
+        self.bytes = request;
+        self.held_until_ms = Some(until_ms);
+    }
+
     /// Whatever held requests back may be over.
     pub(super) fn resume(&mut self) {
         self.held_until_ms = None;
@@ -39,6 +50,21 @@ impl Input {
 }
 
 impl Client {
+    /// This client with a request that its session was asked and that waits, or is held back.
+    pub(crate) fn keeping(mut self, args: &OwnedArgs, next: &Next) -> Self {
+        self.input.used = true;
+        if let Next::Held { until_ms } = next {
+            let mut request = format!("*{}\r\n", args.args().len()).into_bytes();
+            for arg in args.args().iter() {
+                request.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
+                request.extend_from_slice(arg);
+                request.extend_from_slice(b"\r\n");
+            }
+            self.input.keep(request, *until_ms);
+        }
+        self
+    }
+
     /// Executes requests in wire form, whole ones and halves, and appends what a socket would
     /// carry back: replies, and messages in between. Never waits: what a blocking command answers
     /// later comes with a later call, which may have nothing to feed.

@@ -23,15 +23,19 @@ from .exceptions import (
     TimeoutError,
     WatchError,
 )
+from .faults import Fault, Faults
 from .lock import Lock
 from .pipeline import Pipeline
 from .pubsub import PubSub
+from .recorder import Recorder, Request, Requests
 from .server import Server
 
 __all__ = [
     "Cache",
     "Checkpoint",
     "Clock",
+    "Fault",
+    "Faults",
     "ForkedError",
     "Lock",
     "LockError",
@@ -39,6 +43,9 @@ __all__ = [
     "PannierError",
     "Pipeline",
     "PubSub",
+    "Recorder",
+    "Request",
+    "Requests",
     "ResponseError",
     "Server",
     "TimeoutError",

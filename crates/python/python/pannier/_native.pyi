@@ -6,12 +6,18 @@ from typing import Any, Callable, Optional, Union, final
 from typing_extensions import disjoint_base
 
 from .commands.base import Key, Moment, Span, Value
+from .faults import Wanted
 
 __all__ = [
     "VERSION",
     "Cache",
     "Checkpoint",
     "Client",
+    "Connection",
+    "ConnectionPool",
+    "Faults",
+    "Recorder",
+    "Requests",
     "Server",
     "TimedOut",
     "forked",
@@ -120,6 +126,10 @@ class Client:
         """Executes a command; its reply is there to be received, unless it waits."""
     def send_packed(self, requests: Any) -> None:
         """Executes requests that are packed already."""
+    def send_aside(self, *args: Any) -> None:
+        """As `send`, but what takes long goes on beside the caller."""
+    def send_packed_aside(self, requests: Any) -> None:
+        """As `send_packed`, likewise."""
     def receive(self, raw: bool = False, timeout: Optional[float] = None) -> Any:
         """The next reply or message, after waiting for it; TimedOut after so many seconds."""
     def take(self, raw: bool) -> Optional[tuple[Any]]:
@@ -160,7 +170,89 @@ class Server:
     def unix_socket(self) -> Optional[str]:
         """Path of the Unix socket."""
     @property
+    def descriptors(self) -> list[int]:
+        """File descriptors of the listening sockets, when it started."""
+    @property
     def is_here(self) -> bool:
         """Whether this process is the one that started it."""
     def stop(self) -> None:
         """Ends it. Again is nothing."""
+
+@final
+class Faults:
+    """Rules by which requests fail."""
+
+    def __new__(cls, cache: Cache) -> Faults: ...
+    def add(
+        self,
+        what: str,
+        amount: int,
+        text: str,
+        wanted: Wanted,
+        probability: Optional[float],
+        seed: Optional[int],
+        times: Optional[int],
+    ) -> int:
+        """Puts a rule into force and returns its number."""
+    def list(self) -> list[tuple[int, str, int, Optional[int]]]:
+        """All rules: number, words, hits, how often still."""
+    def remove(self, id: int) -> bool:
+        """Removes a rule; whether there was one of this number."""
+    def clear(self) -> int:
+        """Removes all; how many there were."""
+
+@final
+class Recorder:
+    """What an engine writes down of its clients' requests."""
+
+    def __new__(cls, cache: Cache) -> Recorder: ...
+    def start(self, entries_max: int, bytes_max: int) -> Optional[int]:
+        """Begins; the number of the last request, if somebody has begun already."""
+    def stop(self) -> bool:
+        """Writes nothing more down; whether it did."""
+    def requests(self, number: int) -> Requests:
+        """What came after a request of this number."""
+
+@final
+class Requests:
+    """Requests that were written down."""
+
+    @property
+    def lost(self) -> int:
+        """How many are missing."""
+    def find(self, wanted: Wanted) -> Requests:
+        """Those that are wanted."""
+    def rows(self) -> list[tuple[int, int, float, int, str, str, int, tuple[bytes, ...]]]:
+        """The fields of each."""
+    def __len__(self) -> int: ...
+
+@disjoint_base
+class Connection:
+    """The part of redis-py's connections that is the same for every command."""
+
+    def __new__(cls, *_args: Any, **_options: Any) -> Connection: ...
+    @property
+    def _sock(self) -> Any: ...
+    @_sock.setter
+    def _sock(self, value: Optional[Client]) -> None: ...
+    @property
+    def _should_reconnect(self) -> bool: ...
+    @_should_reconnect.setter
+    def _should_reconnect(self, value: bool) -> None: ...
+    def should_reconnect(self) -> bool:
+        """Whether it is to be opened anew when it is free."""
+    def send_command(self, *args: Any, **options: Any) -> None:
+        """Executes a command; its reply is there to be read, unless it waits."""
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        """The next reply, after waiting for it."""
+
+@disjoint_base
+class ConnectionPool:
+    """The part of redis-py's pools that is the same for every command."""
+
+    def __new__(cls, *_args: Any, **_options: Any) -> ConnectionPool: ...
+    def _watch(self, lists: Optional[tuple[list[Any], set[Any]]]) -> None: ...
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        """A connection that is ready."""
+    def release(self, connection: Any) -> None:
+        """Takes a connection back."""

@@ -1,30 +1,28 @@
 """The same connections for `redis.asyncio`.
 
 A command is executed when it is sent, in the event loop's thread: most take less time than a turn
-of the loop. Where a reply is not there yet (a command that waits, a message), the loop watches a
-file of the client's, into which the engine writes when something has come.
+of the loop. A script, and what works on much data, goes on beside the loop when it is not done in a
+moment. Where a reply is not there yet (then, or because a command waits), the loop watches a file
+of the client's, into which the engine writes when something has come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Iterable, Optional
+from typing import Any, Optional
 
 import redis.asyncio
 from redis.asyncio.connection import UnixDomainSocketConnection
 from redis.exceptions import ConnectionError, DataError, TimeoutError
 
 from . import _native
-from .transport import PLACE, Push
+from .transport import PLACE, Local, LocalPool, Push, packed
 
 try:
     from redis._parsers import _AsyncRESP3Parser
 except ImportError as error:  # redis-py 4 and before
     raise ImportError("connections without sockets need redis-py 5 or later") from error
-
-if TYPE_CHECKING:
-    from .cache import Cache
 
 __all__ = ["Connection", "ConnectionPool"]
 
@@ -89,43 +87,22 @@ def _settle(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
-class Connection(UnixDomainSocketConnection):
+class Connection(Local, UnixDomainSocketConnection):
     """A connection to a cache in this process."""
-
-    host = "in-process"
-    port = 0
-
-    def __init__(self, *, pannier: "Cache", **options: Any) -> None:
-        self._cache = pannier
-        options.pop("path", None)
-        super().__init__(path="in-process", **options)
-        self._plain = self.encoder.encoding.lower() in ("utf-8", "utf8")
-
-    def repr_pieces(self) -> "list[tuple[str, Any]]":
-        pieces = [("cache", self._cache), ("db", self.db)]
-        return pieces + ([("client_name", self.client_name)] if self.client_name else [])
 
     def set_parser(self, parser_class: Any) -> None:
         self._parser = Parser(socket_read_size=self._socket_read_size)
 
-    def _host_error(self) -> str:
-        return PLACE
-
     async def _connect(self) -> None:
-        encoder = self.encoder
-        text = (encoder.encoding, encoder.encoding_errors) if encoder.decode_responses else None
-        client = self._cache.connect(text, self._parser.parse_error, Push)
-        self._reader = self._writer = Channel(client)
+        self._reader = self._writer = Channel(self._open())
 
     async def send_command(self, *args: Any, **options: Any) -> None:
         if self._writer is None:
             await self.connect()
         if self.health_check_interval and options.get("check_health", True):
             await self.check_health()
-        if not self._plain:
-            args = (args[0], *map(self.encoder.encode, args[1:]))
         try:
-            self._writer.client.send(*args)
+            self._writer.client.send_aside(*self._encoded(args))
         except TypeError as error:
             raise DataError(str(error)) from None
         except OSError as error:
@@ -137,26 +114,12 @@ class Connection(UnixDomainSocketConnection):
             await self.connect()
         if check_health:
             await self.check_health()
-        if isinstance(command, str):
-            command = command.encode()
         try:
-            for piece in (command,) if isinstance(command, bytes) else command:
-                self._writer.client.send_packed(piece)
+            for piece in packed(command):
+                self._writer.client.send_packed_aside(piece)
         except OSError as error:
             await self.disconnect(nowait=True)
             raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
-
-    def pack_command(self, *args: Any) -> "list[bytes]":
-        return self.pack_commands([args])
-
-    def pack_commands(self, commands: Iterable[Any]) -> "list[bytes]":
-        encode = self.encoder.encode
-        if not self._plain:
-            commands = [(args[0], *map(encode, args[1:])) for args in commands]
-        try:
-            return [_native.pack(commands)]
-        except TypeError as error:
-            raise DataError(str(error)) from None
 
     async def can_read(self) -> bool:
         if self._writer is None:
@@ -230,22 +193,15 @@ class Connection(UnixDomainSocketConnection):
                 return response
 
 
-class ConnectionPool(redis.asyncio.ConnectionPool):
+class ConnectionPool(LocalPool, redis.asyncio.ConnectionPool):
     """A pool of such connections. Its options are those of redis-py's pools and connections."""
 
-    def __init__(self, pannier: "Cache", **options: Any) -> None:
-        options.setdefault("db", pannier.db)
-        options.setdefault("connection_class", Connection)
-        options.setdefault("socket_timeout", None)
-        super().__init__(pannier=pannier, **options)
-        # As in the other pool: nothing is awaited here, so nobody comes between.
-        self._plain = (
-            self.connection_class is Connection and options.get("credential_provider") is None
-        )
+    kind = Connection
 
     async def get_connection(self, *args: Any, **options: Any) -> Any:
         """A connection that is ready."""
-        if self._plain and self._available_connections:
+        # As in the other pool: nothing is awaited here, so nobody comes between.
+        if self._is_plain and self._available_connections:
             connection = self._available_connections.pop()
             channel = connection._writer
             if channel is not None and channel.client.is_idle():
@@ -257,7 +213,7 @@ class ConnectionPool(redis.asyncio.ConnectionPool):
     async def release(self, connection: Any) -> None:
         """Takes a connection back."""
         if (
-            self._plain
+            self._is_plain
             and connection in self._in_use_connections
             and not connection.should_reconnect()
         ):
@@ -265,10 +221,3 @@ class ConnectionPool(redis.asyncio.ConnectionPool):
             self._available_connections.append(connection)
         else:
             await super().release(connection)
-
-    @classmethod
-    def from_url(cls, url: str, **options: Any) -> "ConnectionPool":
-        """A pool of a named cache: `pannier://name/1`, as `Cache.from_url` takes it."""
-        from .cache import Cache
-
-        return cls(Cache.from_url(url, db=options.pop("db", None)), **options)

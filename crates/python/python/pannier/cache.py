@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, Callable, Iterator, Optional, cast
+from typing import Any, Callable, Iterator, Optional, Union, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import _native
@@ -12,9 +12,11 @@ from .clock import Clock
 from .commands import Commands
 from .commands.base import Convert
 from .exceptions import NoScriptError, ResponseError, WatchError
+from .faults import Client, Commands as Named, Faults
 from .lock import Lock
 from .pipeline import Pipeline
 from .pubsub import Message, PubSub
+from .recorder import Recorder
 from .server import Server, Value, as_directives
 
 __all__ = ["Cache"]
@@ -111,6 +113,33 @@ class Cache(_native.Cache, Commands):
     def clock(self) -> Clock:
         """The engine's clock, which can be moved if it was opened with `test_mode=True`."""
         return Clock(self)
+
+    def faults(self) -> Faults:
+        """What goes wrong on purpose with the engine, for tests: rules to add and remove."""
+        return Faults(self)
+
+    def recorder(
+        self,
+        *,
+        command: Named = None,
+        key: "Union[str, bytes, None]" = None,
+        client: Client = None,
+        user: Optional[str] = None,
+        connection: bool = False,
+        entries: int = 10_000,
+        size: int = 16 << 20,
+    ) -> Recorder:
+        """Writes down, within a `with`, what clients ask of the engine: see `Recorder`."""
+        return Recorder(
+            self,
+            command=command,
+            key=key,
+            client=client,
+            user=user,
+            connection=connection,
+            entries=entries,
+            size=size,
+        )
 
     @property
     def decode_responses(self) -> bool:

@@ -31,4 +31,5 @@ class PannierBackend(RedisBackend):
 
     def _get_pool(self, **params: Any) -> ConnectionPool:
         wanted = {name: value for name, value in params.items() if name not in NO_HOST}
-        return ConnectionPool.from_url(self._cache_url, **wanted)
+        pool: ConnectionPool = ConnectionPool.from_url(self._cache_url, **wanted)
+        return pool

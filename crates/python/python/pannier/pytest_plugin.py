@@ -12,17 +12,21 @@ gives every test a new engine instead.
 | `redis_url` | its URL |
 | `pannier_shared` | the cache in the scope of `--pannier-scope`, for what many tests need |
 | `pannier_clock` | the engine's `Clock`; it is the system's again after the test |
+| `pannier_faults` | the engine's `Faults`, none of which outlives the test |
+| `pannier_recorder` | `with pannier_recorder() as seen:` writes down what clients ask |
 | `pannier_options` | override it: the directives of the engine, a dict |
 """
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 
 from .cache import Cache
 from .clock import Clock
+from .faults import Faults
+from .recorder import Recorder
 from .server import Server
 
 SCOPES = ("function", "class", "module", "package", "session")
@@ -97,6 +101,30 @@ def pannier_clock(pannier_cache: Cache) -> Iterator[Clock]:
     time-machine; `with pannier_clock.following():` does so for a block."""
     yield pannier_cache.clock
     pannier_cache.clock.reset()
+
+
+@pytest.fixture
+def pannier_faults(pannier_cache: Cache) -> Iterator[Faults]:
+    """The engine's faults: `pannier_faults.add(error="READONLY", command="set")`. They end with the
+    test."""
+    with pannier_cache.faults() as faults:
+        yield faults
+
+
+@pytest.fixture
+def pannier_recorder(pannier_cache: Cache) -> "Iterator[Callable[..., Recorder]]":
+    """Makes recorders: within `with pannier_recorder() as seen:` the requests of clients are
+    written down, for `seen.round_trips` and `len(seen)`. The options are those of
+    `Cache.recorder`."""
+    made: "list[Recorder]" = []
+
+    def recorder(**options: Any) -> Recorder:
+        made.append(pannier_cache.recorder(**options))
+        return made[-1]
+
+    yield recorder
+    for one in reversed(made):
+        one.stop()
 
 
 @pytest.fixture

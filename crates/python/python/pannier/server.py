@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import weakref
 from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import quote
 
@@ -17,12 +18,17 @@ from .exceptions import ForkedError, PannierError
 if TYPE_CHECKING:
     from .cache import Cache
     from .clock import Clock
+    from .faults import Faults
+    from .recorder import Recorder
 
 __all__ = ["Server"]
 
 Value = Union[str, int, float, bool, "list[str]", "tuple[str, ...]"]
 
 _numbers = itertools.count(1)
+
+#: The servers of this process.
+_listening: "weakref.WeakSet[Server]" = weakref.WeakSet()
 
 
 class Server:
@@ -40,7 +46,8 @@ class Server:
     makes random choices repeat.
 
     After a fork the server lives in the parent alone. The child's copy still tells `url`, `port`
-    and `unix_socket`, so that the child can connect; everything else raises `ForkedError`.
+    and `unix_socket`, so that the child can connect; everything else raises `ForkedError`. The
+    child does not listen: when the parent has ended, the port is free.
     """
 
     def __init__(
@@ -65,6 +72,8 @@ class Server:
             seed,
             as_directives(directives),
         )
+        self._sockets = [(number, _identity(number)) for number in self._native.descriptors]
+        _listening.add(self)
 
     @property
     def port(self) -> int:
@@ -122,18 +131,36 @@ class Server:
         """The server's clock, which can be moved if it was started with `test_mode=True`."""
         return self.cache().clock
 
+    def faults(self) -> "Faults":
+        """What goes wrong on purpose for its clients, for tests: rules to add and remove."""
+        self._check("faults()")
+        return self.cache().faults()
+
+    def recorder(self, **options: Any) -> "Recorder":
+        """Writes down, within a `with`, what its clients ask: `options` are `Cache.recorder`'s."""
+        self._check("recorder()")
+        return self.cache().recorder(**options)
+
     def client(self, db: int = 0, **options: Any) -> Any:
-        """A `redis.Redis` connected to it; `options` go to redis-py."""
+        """A `redis.Redis` connected to it; `options` go to redis-py.
+
+        The client's pool keeps the server: `pannier.Server().client()` runs as long as the client
+        is there, or until `stop()`.
+        """
         self._check("client()")
-        return _redis("client()").Redis.from_url(self.url_of(db), **options)
+        return self._kept_by(_redis("client()").Redis.from_url(self.url_of(db), **options))
 
     def async_client(self, db: int = 0, **options: Any) -> Any:
-        """A `redis.asyncio.Redis` connected to it; `options` go to redis-py."""
+        """A `redis.asyncio.Redis` connected to it, which keeps it likewise."""
         self._check("async_client()")
         _redis("async_client()")
         import redis.asyncio
 
-        return redis.asyncio.Redis.from_url(self.url_of(db), **options)
+        return self._kept_by(redis.asyncio.Redis.from_url(self.url_of(db), **options))
+
+    def _kept_by(self, client: Any) -> Any:
+        client.connection_pool.pannier_server = self
+        return client
 
     def stop(self) -> None:
         """Answers what was received, closes all connections, ends its threads. Again is nothing.
@@ -142,6 +169,7 @@ class Server:
         """
         self._check("stop()", running=False)
         self._stopped = True
+        _listening.discard(self)
         self._native.stop()
 
     def __enter__(self) -> "Server":
@@ -170,6 +198,28 @@ class Server:
             raise PannierError(f"{what}: this server was stopped")
 
 
+def _identity(descriptor: int) -> "tuple[int, int]":
+    """What tells an open file from another that has its number later."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
+
+
+def _listen_no_more() -> None:
+    """Closes, in a forked child, the sockets on which the parent's servers listen.
+
+    Nobody in the child uses them: the threads that would were not forked. One that was closed in
+    the parent meanwhile (by SHUTDOWN) may have left its number to another file, which stays open.
+    """
+    for server in list(_listening):
+        for number, identity in server._sockets:
+            try:
+                if _identity(number) == identity:
+                    os.close(number)
+            except OSError:
+                pass
+    _listening.clear()
+
+
 def as_directives(values: "dict[str, Value]") -> "list[tuple[str, str]]":
     """Keywords as lines of a `redis.conf`."""
     return [(name.replace("_", "-"), _as_text(name, value)) for name, value in values.items()]
@@ -191,3 +241,7 @@ def _redis(wanted_by: str) -> Any:
     except ImportError as error:
         raise ImportError(f"{wanted_by} makes a redis-py client: pip install redis") from error
     return redis
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_listen_no_more)

@@ -6,13 +6,15 @@ its connections hand requests straight to a session of the cache's engine and ta
 Python objects, so nothing is encoded, sent, received or parsed in Python.
 
 A connection is derived from redis-py's for Unix sockets, as the kind that has no host, and takes
-the place of whatever would touch the socket. The parser stays for what is not parsing: making
-exceptions of error texts, and handing messages to those who registered for them.
+the place of whatever would touch the socket. Before that comes a native base class, which does what
+every command needs (`get_connection`, `send_command`, `read_response`, `release`) as long as it is
+nothing special, and calls the methods of the same names with an underscore otherwise. The parser
+stays for what is not parsing: making exceptions of error texts, and handing messages to those who
+registered for them.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Any, Iterable, List, Optional
 
@@ -60,34 +62,102 @@ class Parser(_RESP3Parser):
         return False
 
 
-class Connection(UnixDomainSocketConnection):
-    """A connection to a cache in this process."""
+class Local:
+    """What connections to a cache in this process have in common, waiting or awaited.
+
+    It stands before redis-py's class of connections for Unix sockets.
+    """
 
     host = "in-process"
     port = 0
 
+    db: Any
+    client_name: Any
+    encoder: Any
+    _parser: Any
+
     def __init__(self, pannier: "Cache", **options: Any) -> None:
         self._cache = pannier
         options.pop("path", None)
-        super().__init__(path="in-process", **options)
+        super().__init__(path="in-process", **options)  # type: ignore[call-arg]
         self._plain = self.encoder.encoding.lower() in ("utf-8", "utf8")
 
     def repr_pieces(self) -> "list[tuple[str, Any]]":
         pieces = [("cache", self._cache), ("db", self.db)]
         return pieces + ([("client_name", self.client_name)] if self.client_name else [])
 
-    def set_parser(self, parser_class: Any) -> None:
-        self._parser = Parser(socket_read_size=self._socket_read_size)
-
     def _host_error(self) -> str:
         return PLACE
 
-    def _connect(self) -> _native.Client:
+    def _open(self) -> _native.Client:
+        """A session that makes objects as redis-py's parsers would."""
         encoder = self.encoder
         text = (encoder.encoding, encoder.encoding_errors) if encoder.decode_responses else None
         return self._cache.connect(text, self._parser.parse_error, Push)
 
-    def send_command(self, *args: Any, **options: Any) -> None:
+    def _encoded(self, args: "tuple[Any, ...]") -> "tuple[Any, ...]":
+        """Arguments in the encoding of the connection; UTF-8 is the native module's business."""
+        return args if self._plain else (args[0], *map(self.encoder.encode, args[1:]))
+
+    def pack_command(self, *args: Any) -> "list[bytes]":
+        return self.pack_commands([args])
+
+    def pack_commands(self, commands: Iterable[Any]) -> "list[bytes]":
+        try:
+            return [_native.pack(map(self._encoded, commands))]
+        except TypeError as error:
+            raise DataError(str(error)) from None
+
+
+class LocalPool:
+    """What pools of such connections have in common. It stands before redis-py's class of pools."""
+
+    #: The class of the connections, unless another is asked for.
+    kind: type
+
+    def __init__(self, pannier: "Cache", **options: Any) -> None:
+        options.setdefault("db", pannier.db)
+        options.setdefault("connection_class", self.kind)
+        options.setdefault("socket_timeout", None)
+        super().__init__(pannier=pannier, **options)  # type: ignore[call-arg]
+        # What redis-py does around a connection (metrics of a pool, a look at the socket) takes
+        # longer than a command does here. Whoever uses more of a pool (another class of
+        # connections, client-side caching, tokens that are renewed) goes redis-py's own way.
+        self._is_plain = (
+            options["connection_class"] is self.kind
+            and getattr(self, "cache", None) is None
+            and options.get("credential_provider") is None
+        )
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Any:
+        """A pool of a named cache: `pannier://name/1`, as `Cache.from_url` takes it."""
+        from .cache import Cache
+
+        return cls(Cache.from_url(url, db=options.pop("db", None)), **options)
+
+
+def packed(command: Any) -> Iterable[bytes]:
+    """Packed requests as redis-py hands them over: text, bytes or pieces."""
+    if isinstance(command, str):
+        command = command.encode()
+    return (command,) if isinstance(command, bytes) else command
+
+
+class Connection(_native.Connection, Local, UnixDomainSocketConnection):
+    """A connection to a cache in this process."""
+
+    def set_parser(self, parser_class: Any) -> None:
+        self._parser = Parser(socket_read_size=self._socket_read_size)
+
+    def _connect(self) -> _native.Client:
+        return self._open()
+
+    def _is_usual(self) -> bool:
+        """Whether commands of an open connection need nothing but to be executed."""
+        return self._plain and not self.health_check_interval
+
+    def _send_command(self, *args: Any, **options: Any) -> None:
         client = self._sock
         if client is None:
             self.connect()
@@ -95,41 +165,30 @@ class Connection(UnixDomainSocketConnection):
         if self.health_check_interval and options.get("check_health", True):
             self.check_health()
             client = self._sock
-        if not self._plain:
-            args = (args[0], *map(self.encoder.encode, args[1:]))
         try:
-            client.send(*args)
-        except TypeError as error:
+            client.send(*self._encoded(args))
+        except Exception as error:
+            self._not_sent(error)
+
+    def _not_sent(self, error: Exception) -> None:
+        if isinstance(error, TypeError):
             raise DataError(str(error)) from None
-        except OSError as error:
+        if isinstance(error, OSError):
             self.disconnect()
             raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
+        raise error
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         if self._sock is None:
             self.connect()
         if check_health:
             self.check_health()
-        if isinstance(command, str):
-            command = command.encode()
         try:
-            for piece in (command,) if isinstance(command, bytes) else command:
+            for piece in packed(command):
                 self._sock.send_packed(piece)
         except OSError as error:
             self.disconnect()
             raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
-
-    def pack_command(self, *args: Any) -> "list[bytes]":
-        return self.pack_commands([args])
-
-    def pack_commands(self, commands: Iterable[Any]) -> "list[bytes]":
-        encode = self.encoder.encode
-        if not self._plain:
-            commands = [(args[0], *map(encode, args[1:])) for args in commands]
-        try:
-            return [_native.pack(commands)]
-        except TypeError as error:
-            raise DataError(str(error)) from None
 
     def can_read(self, timeout: Optional[float] = 0) -> bool:
         if self._sock is None:
@@ -141,13 +200,14 @@ class Connection(UnixDomainSocketConnection):
             self.disconnect()
             raise ConnectionError(f"Error while reading from {PLACE}: {error}") from None
 
-    def read_response(
+    def _read_response(
         self,
         disable_decoding: bool = False,
         *,
         timeout: Any = _UNSET,
         disconnect_on_error: bool = True,
         push_request: bool = False,
+        response: Any = _UNSET,
     ) -> Any:
         client = self._sock
         if client is None:
@@ -155,7 +215,8 @@ class Connection(UnixDomainSocketConnection):
         if timeout is _UNSET or timeout is _SENTINEL:
             timeout = self._socket_timeout
         try:
-            response = client.receive(disable_decoding, timeout)
+            if response is _UNSET:
+                response = client.receive(disable_decoding, timeout)
             while type(response) is Push:
                 response = self._parser.handle_push_response(response)
                 if push_request:
@@ -184,57 +245,31 @@ class Connection(UnixDomainSocketConnection):
                 del response  # an exception that knows its own frame is a cycle
         return response
 
+    def _read_on(self, response: Any) -> Any:
+        """What becomes of something that was read and may be no reply."""
+        return self._read_response(response=response)
+
     def _put_off_health_check(self) -> None:
         self.next_health_check = time.monotonic() + self.health_check_interval
 
 
-class ConnectionPool(redis.ConnectionPool):
+class ConnectionPool(_native.ConnectionPool, LocalPool, redis.ConnectionPool):
     """A pool of such connections. Its options are those of redis-py's pools and connections."""
 
+    kind = Connection
+
     def __init__(self, pannier: "Cache", **options: Any) -> None:
-        options.setdefault("db", pannier.db)
-        options.setdefault("connection_class", Connection)
-        options.setdefault("socket_timeout", None)
-        super().__init__(pannier=pannier, **options)
-        # What redis-py does around a connection (metrics of a pool, a look at the socket) takes
-        # longer than a command does here. Whoever uses more of a pool (another class of
-        # connections, client-side caching, tokens that are renewed) goes redis-py's own way.
-        self._plain = (
-            self.connection_class is Connection
-            and getattr(self, "cache", None) is None
-            and options.get("credential_provider") is None
-        )
+        super().__init__(pannier, **options)
+        self._watch_lists()
 
-    def get_connection(self, *args: Any, **options: Any) -> Any:
-        """A connection that is ready."""
-        if self._plain and self.pid == os.getpid():
-            try:
-                connection = self._available_connections.pop()
-            except IndexError:
-                return super().get_connection(*args, **options)
-            client = connection._sock
-            if client is not None and client.is_idle():
-                self._in_use_connections.add(connection)
-                return connection
-            self._available_connections.append(connection)
-        return super().get_connection(*args, **options)
+    def reset(self) -> None:
+        """Forgets all connections, which in a forked child are the parent's."""
+        super().reset()
+        self._watch_lists()
 
-    def release(self, connection: Any) -> None:
-        """Takes a connection back."""
-        if (
-            self._plain
-            and self.pid == connection.pid == os.getpid()
-            and connection in self._in_use_connections
-            and not connection.should_reconnect()
-        ):
-            self._in_use_connections.discard(connection)
-            self._available_connections.append(connection)
-        else:
-            super().release(connection)
+    def _watch_lists(self) -> None:
+        lists = (self._available_connections, self._in_use_connections)
+        self._watch(lists if getattr(self, "_is_plain", False) else None)
 
-    @classmethod
-    def from_url(cls, url: str, **options: Any) -> "ConnectionPool":
-        """A pool of a named cache: `pannier://name/1`, as `Cache.from_url` takes it."""
-        from .cache import Cache
-
-        return cls(Cache.from_url(url, db=options.pop("db", None)), **options)
+    _get_connection = redis.ConnectionPool.get_connection
+    _release = redis.ConnectionPool.release
