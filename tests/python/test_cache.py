@@ -241,6 +241,28 @@ def test_errors(cache):
     assert cache.ping()
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda cache: pannier.Cache(db=-1), IndexError, "no database -1"),
+        (lambda cache: pannier.Cache(db=99), IndexError, "no database 99"),
+        (lambda cache: cache.at(-1), IndexError, "no database -1"),
+        (lambda cache: pannier.Cache(foo=1), ValueError, "foo"),
+        (lambda cache: pannier.Cache.from_url("redis://host/0"), ValueError, "pannier://name"),
+        (lambda cache: cache.set("k", 1, ex=1, px=1), pannier.ResponseError, "syntax error"),
+        (lambda cache: cache.expire("k", "soon"), pannier.ResponseError, "not an integer"),
+        (lambda cache: cache.zadd("z", {}), ValueError, "no member"),
+        (lambda cache: cache.execute(), ValueError, "a command has a name"),
+        (lambda cache: cache.execute("MULTI"), pannier.PannierError, r"use pipeline\(\)"),
+        (lambda cache: cache.execute("SUBSCRIBE", "c"), pannier.PannierError, r"pubsub\(\)"),
+        (lambda cache: cache.pubsub().get_message(), pannier.PannierError, "nothing is subscribed"),
+    ],
+)
+def test_what_is_wrong_is_said(cache, call, error, text):
+    with pytest.raises(error, match=text):
+        call(cache)
+
+
 def test_the_name_of_a_command_may_have_two_words(cache):
     assert cache.execute("CONFIG GET", "databases") == {b"databases": b"16"}
     assert cache.execute("config  get", "databases") == {b"databases": b"16"}

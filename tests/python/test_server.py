@@ -72,6 +72,22 @@ def test_a_wrong_directive_is_named(directives, text):
         pannier.Server(maxmemory=None)
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"port": 70_000}, ValueError, "port 70000: it is between 0 and 65535"),
+        ({"port": -1}, ValueError, "port -1"),
+        ({"port": None}, ValueError, "neither was given"),
+        ({"cache": 5}, TypeError, "a pannier.Cache, not int"),
+        ({"threads": -1}, ValueError, "threads"),
+        ({"unix_socket": "/no/such/directory/socket"}, OSError, "No such file or directory"),
+    ],
+)
+def test_a_wrong_argument_is_named(options, error, text):
+    with pytest.raises(error, match=text):
+        pannier.Server(**options)
+
+
 def test_a_port_in_use_is_an_oserror(server):
     with pytest.raises(OSError, match=str(server.port)):
         pannier.Server(port=server.port)

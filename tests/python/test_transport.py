@@ -243,6 +243,52 @@ def test_a_single_connection_client(cache, protocol):
         assert client.client_id() == client.client_id()
 
 
+def test_what_is_no_text_is_an_error_and_nothing_waits(cache, text):
+    cache.set("k", b"\xff")
+    for _ in range(2):
+        with pytest.raises(UnicodeDecodeError):
+            text.get("k")
+        with pytest.raises(UnicodeDecodeError):
+            text.mget("k")
+    assert text.set("k", "text") and text.get("k") == "text"
+    assert text.dump("k").startswith(b"\x00")
+
+
+def test_a_get_is_its_connections(cache, protocol):
+    cache.set("k", "v")
+    connection = cache.connection_pool(protocol=protocol, client_name="me").get_connection()
+
+    def ask(*args):
+        connection.send_command(*args)
+        return connection.read_response()
+
+    assert ask("GET", "k") == b"v" and ask("SET", "n", 1) == b"OK"
+    assert b"cmd=set" in next(
+        line for line in cache.execute("CLIENT", "LIST").splitlines() if b"name=me" in line
+    )
+    assert [ask("MULTI"), ask("GET", "k"), ask("SET", "k", 2)] == [b"OK", b"QUEUED", b"QUEUED"]
+    assert ask("EXEC") == [b"v", b"OK"]
+    assert ask("SELECT", 3) == b"OK" and ask("GET", "k") is None
+    assert ask("SET", "k", "three") == b"OK" and cache.at(3).get("k") == b"three"
+    with cache.recorder() as seen:
+        ask("GET", "k")
+    assert len(seen.find(client="me")) == 1
+    ask("WATCH", "k")
+    assert ask("SET", "k", "own") == b"OK"
+    assert ask("MULTI") == b"OK" and ask("EXEC") is None
+    connection.send_command("GET", "k")
+    connection.send_command("GET", "n")
+    assert (connection.read_response(), connection.read_response()) == (b"own", None)
+    with pytest.raises(redis.DataError):
+        ask("SET", "k", None)
+    assert ask("GET", "k") == b"own"
+    cache.rpush("list", 1)
+    cache.at(3).rpush("list", 1)
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE|wrong kind"):
+        ask("GET", "list")
+    connection.disconnect()
+
+
 def test_other_encodings(cache, protocol):
     client = cache.redis(protocol=protocol, encoding="latin-1", decode_responses=True)
     client.set("k", "ä")
@@ -265,6 +311,28 @@ def test_a_pool_by_url():
     first.set("k", "v")
     second = ConnectionPool.from_url("pannier://transport-test/1", decode_responses=True)
     assert redis.Redis(connection_pool=second).get("k") == "v"
+
+
+GEVENT = """
+from gevent import monkey; monkey.patch_all()
+import gevent, pannier
+cache = pannier.Cache()
+client = cache.redis(decode_responses=True)
+waiting = [gevent.spawn(client.blpop, "jobs", timeout=5) for _ in range(5)]
+pubsub = client.pubsub(ignore_subscribe_messages=True)
+pubsub.subscribe("news")
+told = gevent.spawn(lambda: next(m for m in pubsub.listen() if m["type"] == "message")["data"])
+gevent.sleep(0.05)
+for number in range(5):
+    client.rpush("jobs", number)
+client.publish("news", "hello")
+gevent.joinall([*waiting, told], timeout=10, raise_error=True)
+print(sorted(done.value[1] for done in waiting), told.value, client.blpop("jobs", timeout=0.05))
+"""
+
+
+def test_greenlets_wait_for_each_other(in_process):
+    assert in_process(GEVENT) == "['0', '1', '2', '3', '4'] hello None\n"
 
 
 def run(main):

@@ -274,6 +274,7 @@ impl Cache {
                 let made = self.style.error.bind(py).call1((reply.text(),));
                 made.map_or_else(|error| error, PyErr::from_value)
             }
+            pannier::Error::NeedsClient => PannierError::new_err(NEEDS_CLIENT),
             error => PannierError::new_err(error.to_string()),
         }
     }
@@ -372,6 +373,9 @@ impl Drop for Link {
         }
     }
 }
+
+const NEEDS_CLIENT: &str = "the command changes the state of its connection, and a cache has none: \
+    use pipeline(), pubsub(), or redis()";
 
 /// Longer lifetimes are for the command to refuse: here a century and more.
 const LIFETIME_MAX_S: u64 = u32::MAX as u64;

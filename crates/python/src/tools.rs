@@ -149,7 +149,7 @@ impl Requests {
     /// Those that are wanted.
     fn find(&self, wanted: Wanted) -> PyResult<Self> {
         let condition = condition(wanted);
-        condition.check().map_err(|error| PyValueError::new_err(error.message().to_owned()))?;
+        condition.check().map_err(|error| said(error.message()))?;
         let found = self.all.iter().filter(|request| request.fulfils(&condition));
         Ok(Self { all: found.cloned().collect(), lost: self.lost })
     }
@@ -197,6 +197,9 @@ fn condition((commands, key, client, name, user): Wanted) -> Condition {
 }
 
 fn refused(error: pannier::Error) -> PyErr {
-    let text = error.to_string();
-    PyValueError::new_err(text.strip_prefix("ERR ").unwrap_or(&text).to_owned())
+    said(&error.to_string())
+}
+
+fn said(text: &str) -> PyErr {
+    PyValueError::new_err(text.strip_prefix("ERR ").unwrap_or(text).to_owned())
 }

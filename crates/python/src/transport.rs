@@ -110,8 +110,8 @@ impl Connection {
             match client.get().take_reply(slf.py()) {
                 Ok(Taken::Reply(reply)) => return Ok(reply),
                 Ok(Taken::Special(reply)) => return slf.call_method1("_read_on", (reply,)),
-                // Nothing was taken: that is found again.
-                Ok(Taken::Nothing) | Err(_) => {}
+                Ok(Taken::Nothing) => {}
+                Err(error) => return slf.call_method1("_not_read", (error,)),
             }
         }
         slf.call_method("_read_response", args, options)

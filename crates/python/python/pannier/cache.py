@@ -64,6 +64,8 @@ class Cache(_native.Cache, Commands):
 
     @classmethod
     def _make(cls, other: Any, lines: Any, seed: Any, db: int, text: Any) -> "Cache":
+        if isinstance(db, int) and db < 0:
+            raise IndexError(f"there is no database {db}")
         self = cast("Cache", super().__new__(cls, other, lines, seed, db, text, as_error, Message))
         self._text = text
         self._lines = lines

@@ -27,12 +27,15 @@ Value = Union[str, int, float, bool, "list[str]", "tuple[str, ...]"]
 
 _numbers = itertools.count(1)
 
+PORT_MAX = 65535
+
 #: The servers of this process.
 _listening: "weakref.WeakSet[Server]" = weakref.WeakSet()
 
 
 class Server:
-    """A server that runs in this process until `stop()`, or until it is deleted.
+    """A server that runs in this process until `stop()`, or until it and the clients that it made
+    are deleted.
 
     >>> with Server(maxmemory="10mb") as server:
     ...     server.url == f"redis://127.0.0.1:{server.port}/0"
@@ -59,6 +62,12 @@ class Server:
         seed: Optional[int] = None,
         **directives: Value,
     ) -> None:
+        if isinstance(port, int) and not 0 <= port <= PORT_MAX:
+            raise ValueError(f"port {port}: it is between 0 and {PORT_MAX}, or None for no TCP")
+        if port is None and unix_socket is None:
+            raise ValueError("a server listens on a port or a Unix socket: neither was given")
+        if cache is not None and not isinstance(cache, _native.Cache):
+            raise TypeError(f"cache: a pannier.Cache, not {type(cache).__name__}")
         self._pid = os.getpid()
         self._number = next(_numbers)
         self._password = directives.get("requirepass") or None

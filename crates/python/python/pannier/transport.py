@@ -15,6 +15,7 @@ registered for them.
 
 from __future__ import annotations
 
+import select
 import time
 from typing import TYPE_CHECKING, Any, Iterable, List, Optional
 
@@ -144,6 +145,29 @@ def packed(command: Any) -> Iterable[bytes]:
     return (command,) if isinstance(command, bytes) else command
 
 
+def is_patched() -> bool:
+    """Whether waiting is to let other greenlets run (gevent, eventlet)."""
+    return select.select.__module__ != "select"
+
+
+def waited(client: _native.Client, timeout: Optional[float]) -> bool:
+    """Whether something can be received within so many seconds; None is for ever."""
+    if not is_patched():
+        return client.wait(timeout)
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        most = client.arm()
+        if most == 0:
+            return True
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        spans = [span for span in (most, left) if span is not None]
+        poll = select.poll()
+        poll.register(client.fileno(), select.POLLIN)
+        poll.poll(min(spans) * 1000 if spans else None)
+
+
 class Connection(_native.Connection, Local, UnixDomainSocketConnection):
     """A connection to a cache in this process."""
 
@@ -195,7 +219,7 @@ class Connection(_native.Connection, Local, UnixDomainSocketConnection):
             self.connect()
         try:
             client: _native.Client = self._sock
-            return client.is_ready() if timeout == 0 else client.wait(timeout)
+            return client.is_ready() if timeout == 0 else waited(client, timeout)
         except OSError as error:
             self.disconnect()
             raise ConnectionError(f"Error while reading from {PLACE}: {error}") from None
@@ -216,6 +240,8 @@ class Connection(_native.Connection, Local, UnixDomainSocketConnection):
             timeout = self._socket_timeout
         try:
             if response is _UNSET:
+                if is_patched():
+                    waited(client, timeout)
                 response = client.receive(disable_decoding, timeout)
             while type(response) is Push:
                 response = self._parser.handle_push_response(response)
@@ -244,6 +270,12 @@ class Connection(_native.Connection, Local, UnixDomainSocketConnection):
             finally:
                 del response  # an exception that knows its own frame is a cycle
         return response
+
+    def _not_read(self, error: Exception) -> None:
+        self.disconnect()
+        if isinstance(error, OSError):
+            raise ConnectionError(f"Error while reading from {PLACE}: {error}") from None
+        raise error
 
     def _read_on(self, response: Any) -> Any:
         """What becomes of something that was read and may be no reply."""
