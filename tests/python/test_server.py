@@ -370,16 +370,19 @@ sys.modules["redis"] = None
 import pannier
 with pannier.Server() as server:
     print(server.port > 0)
-    try:
-        server.client()
-    except ImportError as error:
-        print(error)
+    cache = server.cache()
+    for make in (server.client, cache.redis, cache.async_redis, cache.async_connection_pool):
+        try:
+            make()
+        except ImportError as error:
+            print(error)
 """
 
 
 def test_without_redis_py_it_says_what_is_missing(in_process):
     said = in_process(WITHOUT_REDIS_PY)
-    assert said == "True\nclient() makes a redis-py client: pip install redis\n"
+    other = "connections without sockets are redis-py's, 5 or later: pip install redis\n"
+    assert said == "True\nclient() makes a redis-py client: pip install redis\n" + 3 * other
 
 
 def test_an_interpreter_that_just_ends_ends_the_server(in_process):

@@ -12,17 +12,14 @@ import asyncio
 import math
 from typing import Any, Optional
 
-import redis.asyncio
-from redis.asyncio.connection import UnixDomainSocketConnection
-from redis.exceptions import ConnectionError, DataError, TimeoutError
-
 from . import _native
 from .transport import PLACE, Local, LocalPool, Push, packed
 
-try:
-    from redis._parsers import _AsyncRESP3Parser
-except ImportError as error:  # redis-py 4 and before
-    raise ImportError("connections without sockets need redis-py 5 or later") from error
+# redis-py is there, or the import above has said what is missing.
+import redis.asyncio
+from redis._parsers import _AsyncRESP3Parser
+from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.exceptions import ConnectionError, DataError, TimeoutError
 
 __all__ = ["Connection", "ConnectionPool"]
 

@@ -241,15 +241,17 @@ class Cache(_native.Cache, Commands):
 
     def redis(self, **options: Any) -> Any:
         """A `redis.Redis` on a pool of its own."""
+        pool = self.connection_pool(**options)
         import redis
 
-        return redis.Redis(connection_pool=self.connection_pool(**options))
+        return redis.Redis(connection_pool=pool)
 
     def async_redis(self, **options: Any) -> Any:
         """A `redis.asyncio.Redis` on a pool of its own."""
+        pool = self.async_connection_pool(**options)
         import redis.asyncio
 
-        return redis.asyncio.Redis(connection_pool=self.async_connection_pool(**options))
+        return redis.asyncio.Redis(connection_pool=pool)
 
     def _borrow(self) -> _native.Client:
         """A session that nobody uses, in this database and speaking RESP3."""

@@ -19,16 +19,16 @@ import select
 import time
 from typing import TYPE_CHECKING, Any, Iterable, List, Optional
 
-import redis
-from redis.connection import UnixDomainSocketConnection
-from redis.exceptions import ConnectionError, DataError, TimeoutError
+try:
+    import redis
+    from redis._parsers import _RESP3Parser
+    from redis.connection import UnixDomainSocketConnection
+    from redis.exceptions import ConnectionError, DataError, TimeoutError
+except ImportError as error:
+    needed = "connections without sockets are redis-py's, 5 or later: pip install redis"
+    raise ImportError(needed) from error
 
 from . import _native
-
-try:
-    from redis._parsers import _RESP3Parser
-except ImportError as error:  # redis-py 4 and before
-    raise ImportError("connections without sockets need redis-py 5 or later") from error
 
 if TYPE_CHECKING:
     from .cache import Cache
