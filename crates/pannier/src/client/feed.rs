@@ -54,13 +54,7 @@ impl Client {
     pub(crate) fn keeping(mut self, args: &OwnedArgs, next: &Next) -> Self {
         self.input.used = true;
         if let Next::Held { until_ms } = next {
-            let mut request = format!("*{}\r\n", args.args().len()).into_bytes();
-            for arg in args.args().iter() {
-                request.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
-                request.extend_from_slice(arg);
-                request.extend_from_slice(b"\r\n");
-            }
-            self.input.keep(request, *until_ms);
+            self.input.keep(args.encode(), *until_ms);
         }
         self
     }
