@@ -455,21 +455,23 @@ class TestAsyncio:
     def test_a_long_script_leaves_the_loop_free(self, make):
         script = "local n = 0; for i = 1, 3e7 do n = n + i end; return ARGV[1]"
 
-        async def longest_turn(waiting):
+        async def goes_on_beside(waiting):
             longest, last = 0.0, time.perf_counter()
+            begin = last
             while not waiting.done():
                 await asyncio.sleep(0.001)
                 now = time.perf_counter()
                 longest, last = max(longest, now - last), now
-            return longest
+            # A loop that waited for it would have had one turn, of all that time.
+            return longest < (last - begin) / 2
 
         async def main():
             client = make(decode_responses=True)
             first = asyncio.ensure_future(client.eval(script, 0, "done"))
-            assert await longest_turn(first) < 0.08 and first.result() == "done"
+            assert await goes_on_beside(first) and first.result() == "done"
             async with client.pipeline() as pipeline:
                 first = asyncio.ensure_future(pipeline.eval(script, 0, "piped").execute())
-                assert await longest_turn(first) < 0.08 and first.result() == ["piped"]
+                assert await goes_on_beside(first) and first.result() == ["piped"]
             # Its connection is given up while it runs; the others go on.
             first = asyncio.ensure_future(client.eval(script, 0, "never"))
             await asyncio.sleep(0.01)
@@ -489,9 +491,8 @@ class TestAsyncio:
                 cache.sadd("a", *range(start, start + 10_000))
             waiting = asyncio.ensure_future(client.sunionstore("b", ["a"]))
             await asyncio.sleep(0)
-            begin = time.perf_counter()
-            await asyncio.sleep(0)
-            assert time.perf_counter() - begin < 0.02 and not waiting.done()
+            # In the loop's thread it would have been done by now.
+            assert not waiting.done()
             assert await waiting == 300_000
             assert await asyncio.gather(*(client.hgetall("h") for _ in range(20))) == [{}] * 20
             await client.aclose()

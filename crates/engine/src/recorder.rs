@@ -170,7 +170,8 @@ impl Recorded {
         size_of::<Self>() + self.name.len() + self.user.len() + args
     }
 
-    /// Whether a condition holds for it.
+    /// Whether a condition holds for it. For Pannier's other crates.
+    #[doc(hidden)]
     pub fn fulfils(&self, condition: &Condition) -> bool {
         let args = OwnedArgs::new(&self.args);
         condition.held((self.client, &self.name, &self.user), self.command, args.args())
