@@ -206,3 +206,18 @@ fn two_caches_in_one_process_do_not_know_each_other() {
     assert!(matches!(first.call(["SHUTDOWN"]), Err(Error::Reply(_))));
     assert!(text(&first, &["INFO", "memory"]).contains("used_memory_rss:"));
 }
+
+#[test]
+fn there_may_be_very_many_databases() {
+    let cache = Cache::builder().databases(usize::MAX).build().unwrap();
+    assert_eq!(cache.databases(), 1 << 16);
+    // All of their limits are set anew: in a moment, not in a minute.
+    let clock = Clock::system();
+    cache.call(["CONFIG", "SET", "db-maxentries", "65535 1"]).unwrap();
+    assert!(clock.mono_us() < 1_000_000, "{} us", clock.mono_us());
+    let last = cache.db((1 << 16) - 1).unwrap();
+    last.call(["SET", "key", "value"]).unwrap();
+    assert!(last.call(["SET", "other", "value"]).is_err());
+    cache.call(["CONFIG", "SET", "db-maxentries", ""]).unwrap();
+    last.call(["SET", "other", "value"]).unwrap();
+}

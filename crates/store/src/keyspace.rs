@@ -180,10 +180,13 @@ impl Keyspace {
 
     /// Limits the number of keys in one database; 0 lifts the limit.
     pub fn set_database_entries_max(&self, database: usize, max: usize) {
-        let limits = &self.counters.databases;
-        limits[database].entries_max.store(max, Relaxed);
-        let limited = limits.iter().filter(|one| one.entries_max.load(Relaxed) > 0).count();
-        self.counters.limited.store(limited, Relaxed);
+        let before = self.counters.databases[database].entries_max.swap(max, Relaxed);
+        // Not counted anew each time: a change of configuration sets the limits of all databases.
+        match (before > 0, max > 0) {
+            (false, true) => _ = self.counters.limited.fetch_add(1, Relaxed),
+            (true, false) => _ = self.counters.limited.fetch_sub(1, Relaxed),
+            _ => {}
+        }
     }
 
     /// Sums of what the shards counted.
