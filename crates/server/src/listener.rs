@@ -5,12 +5,14 @@
 //! the first socket chooses it and the others follow; should one of them be taken, another
 //! port is tried. Binding happens before any thread starts, so that `start` can say why not.
 //!
-//! A Unix socket's file is replaced when it is a socket, and removed when the listener is dropped.
+//! A Unix socket's file is replaced when it is a socket on which nobody listens any more, and
+//! removed when the listener is dropped, unless another one has taken its place.
 
+use std::fs::Metadata;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use pannier_engine::config::Config;
@@ -29,7 +31,11 @@ pub(crate) struct Listener {
 }
 
 /// The file of a Unix socket, removed on drop.
-pub(crate) struct SocketFile(PathBuf);
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: Option<(u64, u64)>,
+}
 
 /// All listening sockets of a server.
 #[derive(Default)]
@@ -109,7 +115,7 @@ impl Listeners {
             socket,
             kind: Kind::Unix,
             name,
-            file: Some(SocketFile(path)),
+            file: Some(SocketFile { identity: identity(&path), path }),
         });
         Ok(())
     }
@@ -125,8 +131,10 @@ impl Listener {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody may have removed it already.
-        let _ = std::fs::remove_file(&self.0);
+        // Somebody may have removed it already, and somebody else listen there.
+        if self.identity.is_some() && self.identity == identity(&self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -155,8 +163,9 @@ fn listen_tcp(addr: SocketAddr, backlog: u32) -> io::Result<(OwnedFd, SocketAddr
 }
 
 fn listen_unix(path: &Path, mode: u32, backlog: u32) -> io::Result<OwnedFd> {
-    // What a killed server left. Anything but a socket stays, and `bind` says that it is there.
-    if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+    // What a killed server left. Anything else stays, and `bind` says that it is there.
+    let is_socket = |file: Metadata| file.file_type().is_socket();
+    if std::fs::symlink_metadata(path).is_ok_and(is_socket) && !is_served(path)? {
         std::fs::remove_file(path)?;
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -167,6 +176,19 @@ fn listen_unix(path: &Path, mode: u32, backlog: u32) -> io::Result<OwnedFd> {
     }
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
+}
+
+/// Whether somebody listens on a Unix socket.
+fn is_served(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Nobody is waited for whose queue is full.
+    socket.set_nonblocking(true)?;
+    let outcome = socket.connect(&SockAddr::unix(path)?);
+    Ok(outcome.map_or_else(|error| error.kind() == io::ErrorKind::WouldBlock, |()| true))
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Whether an address may be left out: it is optional and absent, or its family is.

@@ -92,6 +92,24 @@ fn a_socket_that_was_left_behind_is_replaced_and_another_file_is_not() {
 }
 
 #[test]
+fn a_unix_socket_on_which_another_server_listens_is_not_taken_from_it() {
+    let path = temporary("taken");
+    let text = path.display().to_string();
+    let first = serve(&[("unixsocket", &text)]);
+    let config = config(&[("unixsocket", &text)]);
+    let refused = start(Options { config, free_port: true, ..Options::default() }).err().unwrap();
+    assert!(refused.to_string().starts_with(&format!("Failed opening Unix socket {text}: ")));
+    assert_eq!(Wire::to_path(&path).ask("PING"), "+PONG");
+    // Whoever removes the file may have it, and keeps it.
+    std::fs::remove_file(&path).unwrap();
+    let second = serve(&[("unixsocket", &text)]);
+    drop(first);
+    assert_eq!(Wire::to_path(&path).ask("PING"), "+PONG");
+    drop(second);
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_port_that_is_taken_is_an_error_that_names_it() {
     let first = serve(&[]);
     let port = first.port().to_string();
