@@ -359,6 +359,12 @@ impl Cache {
         self.core.host.is_attached()
     }
 
+    /// Whether its server has a socket.
+    #[cfg(feature = "server")]
+    pub(crate) fn listens(&self) -> bool {
+        !self.core.host.facts().listeners.is_empty()
+    }
+
     /// Whether nobody would keep house without a server.
     #[cfg(feature = "server")]
     pub(crate) fn is_unattended(&self) -> bool {

@@ -39,7 +39,24 @@ pub trait FromFrame: Sized {
 
 /// What a reply is not.
 fn unexpected<T>(wanted: &str, frame: &Frame) -> Result<T, Error> {
-    Err(Error::Unexpected(format!("no {wanted}: {frame:?}")))
+    Err(Error::Unexpected(format!("wanted {wanted}, found {}", found(frame))))
+}
+
+/// A reply, in short.
+fn found(frame: &Frame) -> String {
+    match frame {
+        Frame::Null => "nothing, for which there is Option".into(),
+        Frame::BlobString { data, .. } | Frame::SimpleString { data, .. } => {
+            let text = String::from_utf8_lossy(&data[..data.len().min(SHOWN_MAX)]);
+            format!("a string of {} bytes, {text:?}", data.len())
+        }
+        Frame::Number { data, .. } => format!("the number {data}"),
+        Frame::Double { data, .. } => format!("the number {data}"),
+        Frame::Array { data, .. } => format!("an array of {}", data.len()),
+        Frame::Set { data, .. } => format!("a set of {}", data.len()),
+        Frame::Map { data, .. } => format!("a map of {}", data.len()),
+        other => format!("{other:?}"),
+    }
 }
 
 /// A number out of its text.
@@ -70,7 +87,7 @@ impl FromFrame for Bytes {
             | Frame::VerbatimString { data, .. } => Ok(data),
             Frame::Number { data, .. } => Ok(Self::from(data.to_string())),
             Frame::Double { data, .. } => Ok(Self::from(data.to_string())),
-            other => unexpected("string", &frame::checked(other)?),
+            other => unexpected("a string", &frame::checked(other)?),
         }
     }
 }
@@ -89,7 +106,7 @@ impl FromFrame for bool {
             Frame::Number { data: 0, .. } | Frame::Null => Ok(false),
             Frame::Number { data: 1, .. } => Ok(true),
             Frame::SimpleString { ref data, .. } if data == "OK" => Ok(true),
-            other => unexpected("truth value", &frame::checked(other)?),
+            other => unexpected("a truth value", &frame::checked(other)?),
         }
     }
 }
@@ -121,9 +138,9 @@ impl FromFrame for f64 {
             Frame::Double { data, .. } => Ok(*data),
             Frame::Number { data, .. } => Ok(*data as Self),
             Frame::BlobString { data, .. } | Frame::SimpleString { data, .. } => {
-                parsed("number", &frame, data)
+                parsed("a number", &frame, data)
             }
-            _ => unexpected("number", &frame::checked(frame)?),
+            _ => unexpected("a number", &frame::checked(frame)?),
         }
     }
 }
@@ -143,7 +160,7 @@ fn elements(frame: Frame) -> Result<Vec<Frame>, Error> {
         Frame::Array { data, .. } | Frame::Push { data, .. } => Ok(data),
         Frame::Set { data, .. } => Ok(data.into_iter().collect()),
         Frame::Map { data, .. } => Ok(data.into_iter().flat_map(|(k, v)| [k, v]).collect()),
-        other => unexpected("array", &frame::checked(other)?),
+        other => unexpected("an array", &frame::checked(other)?),
     }
 }
 
@@ -157,7 +174,10 @@ impl<A: FromFrame, B: FromFrame> FromFrame for (A, B) {
     fn from_frame(frame: Frame) -> Result<Self, Error> {
         match <[Frame; 2]>::try_from(elements(frame)?) {
             Ok([a, b]) => Ok((A::from_frame(a)?, B::from_frame(b)?)),
-            Err(others) => Err(Error::Unexpected(format!("no pair: {others:?}"))),
+            Err(others) => {
+                let text = format!("wanted a pair, found an array of {}", others.len());
+                Err(Error::Unexpected(text))
+            }
         }
     }
 }
@@ -171,7 +191,7 @@ where
     fn from_frame(frame: Frame) -> Result<Self, Error> {
         let elements = elements(frame)?;
         if elements.len() % 2 != 0 {
-            return Err(Error::Unexpected("no map: a key without a value".into()));
+            return Err(Error::Unexpected("wanted a map, found a key without a value".into()));
         }
         let mut map = Self::with_capacity_and_hasher(elements.len() / 2, S::default());
         let mut elements = elements.into_iter();
@@ -181,6 +201,9 @@ where
         Ok(map)
     }
 }
+
+/// Bytes of a string that an error shows.
+const SHOWN_MAX: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -202,6 +225,21 @@ mod tests {
         assert!(i64::from_frame(text("seven")).is_err());
         assert_eq!(f64::from_frame(text("2.5")).unwrap(), 2.5);
         assert!(bool::from_frame(number(2)).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_in_short() {
+        let told = |error: Error| error.to_string();
+        assert_eq!(
+            told(i64::from_frame(text("seven")).unwrap_err()),
+            "unexpected reply: wanted i64, found a string of 5 bytes, \"seven\""
+        );
+        assert_eq!(
+            told(String::from_frame(Frame::Null).unwrap_err()),
+            "unexpected reply: wanted a string, found nothing, for which there is Option"
+        );
+        let long = Frame::BlobString { data: Bytes::from(vec![b'x'; 1 << 20]), attributes: None };
+        assert!(told(f64::from_frame(long).unwrap_err()).len() < 120);
     }
 
     #[test]

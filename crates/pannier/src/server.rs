@@ -105,8 +105,8 @@ impl Server {
     /// Its TCP port, 0 without one.
     ///
     /// ```
-    /// assert_ne!(pannier::Server::builder().start()?.port(), 0);
-    /// assert_eq!(pannier::Server::builder().without_tcp().start()?.port(), 0);
+    /// let server = pannier::Server::builder().start()?;
+    /// assert_eq!(server.addr().expect("a TCP address").port(), server.port());
     /// # Ok::<(), pannier::Error>(())
     /// ```
     pub fn port(&self) -> u16 {
@@ -284,7 +284,8 @@ impl Builder {
         self
     }
 
-    /// No TCP at all; add a Unix socket with [`Builder::unix_socket`].
+    /// No TCP at all; add a Unix socket with [`Builder::unix_socket`]: a server that would listen
+    /// nowhere does not start.
     ///
     /// ```
     /// let path = std::env::temp_dir().join(format!("pannier-doc-only-{}", std::process::id()));
@@ -430,7 +431,13 @@ impl Builder {
         let attachment = Attachment { config, free_port, clock, place, keeps_house };
         let attach = |host| cache.attach(host, keeps_house);
         match pannier_server::attach(cache.engine(), attachment, attach) {
-            Ok(running) => Ok(Server { running, cache }),
+            Ok(running) => {
+                let server = Server { running, cache };
+                match server.cache.listens() {
+                    true => Ok(server),
+                    false => Err(Error::Config("Configured to not listen anywhere".into())),
+                }
+            }
             Err(error) => {
                 cache.detach();
                 Err(Error::Start(error))

@@ -230,3 +230,31 @@ fn a_script_of_the_callers_own_goes_on_when_a_server_stops() {
     let killed = script.join().unwrap().unwrap_err();
     assert!(killed.to_string().contains("killed by user"), "{killed}");
 }
+
+#[test]
+fn a_server_ends_with_the_runtime_that_it_is_on() {
+    let current = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = current();
+    let server = Server::builder().runtime(runtime.handle().clone()).start().unwrap();
+    runtime.block_on(async {
+        let mut client = tokio::net::TcpStream::connect(server.addr().unwrap()).await.unwrap();
+        client.write_all(b"PING\r\n").await.unwrap();
+        client.read_exact(&mut [0; 7]).await.unwrap();
+    });
+    drop(runtime);
+    server.wait();
+    server.cache().set("key", "value").unwrap();
+    // One that never began has ended, too.
+    let runtime = current();
+    let server = Server::builder().runtime(runtime.handle().clone()).start().unwrap();
+    drop(runtime);
+    server.wait();
+}
+
+#[test]
+fn a_server_that_would_listen_nowhere_does_not_start() {
+    let cache = Cache::new();
+    let refused = Server::builder().cache(&cache).without_tcp().start().err().unwrap();
+    assert_eq!(refused.to_string(), "Configured to not listen anywhere");
+    assert!(Server::builder().cache(&cache).start().is_ok());
+}

@@ -266,19 +266,29 @@ impl Launch {
             let (own, shell) = (Arc::clone(&engine), Arc::clone(&host));
             house.spawn_on(cron(own, shell, clock, lane), &control);
         }
-        control.spawn(serve((acceptor, alone), Arc::clone(&host), listeners, house));
+        let ending = Ending(Arc::clone(&host));
+        control.spawn(serve((acceptor, alone), ending, listeners, house));
         Ok(Running { engine, host, addrs, unix, descriptors, crew })
+    }
+}
+
+/// Says that the server has ended, when its task has; the task may be dropped with its runtime.
+struct Ending(Arc<ShellHost>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end.reach();
     }
 }
 
 /// Accepts until the end is asked for, then drains.
 async fn serve(
     (acceptor, alone): (Arc<Acceptor>, bool),
-    host: Arc<ShellHost>,
+    ending: Ending,
     listeners: Vec<Listener>,
     mut house: JoinSet<()>,
 ) {
-    let engine = &acceptor.engine;
+    let (engine, host) = (&acceptor.engine, &ending.0);
     let mut doors = JoinSet::new();
     for listener in listeners {
         doors.spawn(accept(Arc::clone(&acceptor), listener));
@@ -309,7 +319,6 @@ async fn serve(
     if alone {
         tracing::warn!("Pannier is now ready to exit, bye bye...");
     }
-    host.end.reach();
 }
 
 fn listening(listeners: &[Listener], addrs: &[SocketAddr], threads: usize) -> Listening {
