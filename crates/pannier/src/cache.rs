@@ -353,10 +353,10 @@ impl Cache {
         self.core.host.house.set_replaced(keeps_house);
     }
 
-    /// Whether a server is attached.
+    /// Keeps the place of the one server; false when there is one. [`Cache::detach`] gives it back.
     #[cfg(feature = "server")]
-    pub(crate) fn is_attached(&self) -> bool {
-        self.core.host.is_attached()
+    pub(crate) fn reserve(&self) -> bool {
+        self.core.host.reserve()
     }
 
     /// Whether its server has a socket.
@@ -376,6 +376,7 @@ impl Cache {
     pub fn detach(&self) {
         self.core.host.attach(None);
         self.core.host.house.set_replaced(false);
+        self.core.host.release();
     }
 }
 

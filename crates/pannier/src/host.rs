@@ -9,6 +9,9 @@
 
 use std::any::Any;
 use std::sync::Arc;
+#[cfg(feature = "server")]
+use std::sync::atomic::Ordering::AcqRel;
+use std::sync::atomic::{AtomicBool, Ordering::Release};
 use std::time::Duration;
 
 use pannier_clock::Clock;
@@ -23,11 +26,13 @@ pub(crate) struct EmbeddedHost {
     pub(crate) clock: Clock,
     pub(crate) house: Arc<House>,
     attached: RwLock<Option<Arc<dyn Host>>>,
+    /// There is a server, or about to be.
+    reserved: AtomicBool,
 }
 
 impl EmbeddedHost {
     pub(crate) fn new(clock: Clock, house: Arc<House>) -> Self {
-        Self { clock, house, attached: RwLock::new(None) }
+        Self { clock, house, attached: RwLock::new(None), reserved: AtomicBool::new(false) }
     }
 
     /// Lets a server answer what only a server can, or none any more; returns the one before.
@@ -35,10 +40,15 @@ impl EmbeddedHost {
         std::mem::replace(&mut self.attached.write(), server)
     }
 
-    /// Whether a server answers.
+    /// Keeps the place of the one server for the caller; false when there is one already.
     #[cfg(feature = "server")]
-    pub(crate) fn is_attached(&self) -> bool {
-        self.attached.read().is_some()
+    pub(crate) fn reserve(&self) -> bool {
+        !self.reserved.swap(true, AcqRel)
+    }
+
+    /// Gives the place back.
+    pub(crate) fn release(&self) {
+        self.reserved.store(false, Release);
     }
 
     fn attached(&self) -> Option<Arc<dyn Host>> {

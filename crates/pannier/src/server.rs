@@ -422,7 +422,7 @@ impl Builder {
             (None, _) if matches!(place, Place::Own) => builder.build()?,
             (None, _) => builder.housekeeping(Housekeeping::OnAccess).build()?,
         };
-        if cache.is_attached() {
+        if !cache.reserve() {
             return Err(Error::Config("this cache has a server already".into()));
         }
         // A caller's runtime may rest for long.

@@ -258,3 +258,18 @@ fn a_server_that_would_listen_nowhere_does_not_start() {
     assert_eq!(refused.to_string(), "Configured to not listen anywhere");
     assert!(Server::builder().cache(&cache).start().is_ok());
 }
+
+#[test]
+fn of_two_servers_that_start_at_once_a_cache_gets_one() {
+    let cache = Cache::new();
+    let start = || Server::builder().cache(&cache).threads(1).start();
+    for _ in 0..20 {
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(start);
+            (start(), other.join().unwrap())
+        });
+        assert!(one.is_ok() != other.is_ok());
+        let refused = one.as_ref().err().or(other.as_ref().err()).unwrap();
+        assert_eq!(refused.to_string(), "this cache has a server already");
+    }
+}
