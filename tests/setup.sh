@@ -12,6 +12,7 @@ node=tests/clients/node
 packages=
 command -v redis-cli >/dev/null || packages="$packages redis-tools"
 command -v redis-server >/dev/null || packages="$packages redis-server"
+command -v openssl >/dev/null || packages="$packages openssl"
 command -v ip >/dev/null || packages="$packages iproute2"
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3-venv"
 command -v node >/dev/null || packages="$packages nodejs"

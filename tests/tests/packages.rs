@@ -94,7 +94,11 @@ fn the_library_packs_with_all_crates_that_it_needs() {
 #[test]
 fn a_fresh_crate_builds_and_runs_with_default_features_off_and_on_and_with_serde() {
     let shown = shown();
-    let all = ("features = [\"serde\"]", &*shown, &["pannier-server", "serde_json", "tokio"][..]);
+    let all = (
+        "features = [\"serde\"]",
+        &*shown,
+        &["pannier-server", "rustls", "serde_json", "tokio"][..],
+    );
     for (features, program, tree) in FRESH.into_iter().chain([all]) {
         let folder = fresh(features, program);
         let printed = cargo(&folder, &["run", "--quiet"]);
@@ -178,7 +182,7 @@ const FRESH: [(&str, &str, &[&str]); 3] = [
             println!("it {}", String::from_utf8_lossy(&reply[4..9]));
             Ok(())
         }"#,
-        &["pannier-server", "tokio"],
+        &["pannier-server", "rustls", "tokio"],
     ),
     (
         r#"default-features = false, features = ["serde"]"#,
@@ -202,7 +206,7 @@ const GIVEN: &str = r#"
 
 /// What is in the tree with some features only.
 const SOMETIMES: &[&str] =
-    &["pannier-server", "serde_json", "tikv-jemallocator", "tokio", "tracing-subscriber"];
+    &["pannier-server", "rustls", "serde_json", "tikv-jemallocator", "tokio", "tracing-subscriber"];
 
 /// Bytes of a file that is packed; the longest today is a corpus of numbers.
 const FILE_MAX: u64 = 128 << 10;

@@ -138,6 +138,8 @@ pub struct Facts {
     pub listeners: Vec<Listener>,
     /// The TCP port, 0 without one.
     pub port: u16,
+    /// The certificates of TLS in force: the server's, and the first authority's.
+    pub certificates: [Option<Certificate>; 2],
     /// Worker threads.
     pub threads: usize,
     /// Name of the memory allocator.
@@ -146,6 +148,15 @@ pub struct Facts {
     pub allocator_stats: String,
     /// Name of the polling interface.
     pub multiplexing: &'static str,
+}
+
+/// What INFO tells of a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its serial number, in hexadecimal digits.
+    pub serial: String,
+    /// Its end (Unix seconds).
+    pub expires_s: u64,
 }
 
 /// One listening socket.

@@ -51,7 +51,7 @@ pub use engine::{Engine, Options};
 pub use error::Error;
 pub use exec::{Next, Ran, call, run};
 pub use faults::{Fault, FaultRule};
-pub use host::{ClockChange, ClockState, Facts, Host, Listener, ShutdownRequest};
+pub use host::{Certificate, ClockChange, ClockState, Facts, Host, Listener, ShutdownRequest};
 pub use mailbox::{Letter, Mailbox};
 pub use pannier_script::sha1_hex;
 pub use pannier_store::{Kept, Now, Policy, Str, StrBuffer, thread_number};

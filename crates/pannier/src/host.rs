@@ -98,7 +98,11 @@ impl Host for EmbeddedHost {
     }
 
     fn configure(&self, old: &Config, new: &Config) -> Result<(), String> {
-        self.attached().map_or(Ok(()), |server| server.configure(old, new))
+        match self.attached() {
+            Some(server) => server.configure(old, new),
+            None if old.tls_port != new.tls_port => Err("this cache has no server".into()),
+            None => Ok(()),
+        }
     }
 
     fn rewrite_config(&self, config: &Config) -> Result<(), String> {

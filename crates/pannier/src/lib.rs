@@ -38,7 +38,7 @@
 //! idle times, TIME, the end of blocking commands.
 //!
 //! Features: `server` is the above and brings tokio; without it there is no runtime in the
-//! dependency tree. `serde` keeps values of your own types, as JSON. `program` is for the program
+//! dependency tree. `tls` lets it speak TLS and brings rustls; both are on by default. `serde` keeps values of your own types, as JSON. `program` is for the program
 //! `pannier` alone.
 //!
 //! Rules: nothing is global, so caches and servers in one process do not know each other; no
@@ -174,6 +174,8 @@ pub use pannier_engine::{Recorded, Recording, Tally};
 #[cfg(feature = "server")]
 #[doc(inline)]
 pub use pannier_server::Crew;
+#[cfg(feature = "tls")]
+pub use pannier_server::{Pem, TlsAuth, TlsOptions};
 pub use recorder::Recorder;
 pub use reply::FromFrame;
 #[cfg(feature = "server")]

@@ -80,8 +80,9 @@ fn serve(config: Config, free_port: bool, program: Main, quiet: bool) -> ExitCod
 /// Says where the server listens.
 fn announce(running: &Running, quiet: bool) {
     let tcp = running.addrs().iter().map(ToString::to_string);
+    let tls = running.tls_addrs().into_iter().map(|addr| format!("{addr} (TLS)"));
     let unix = running.unix_path().map(|path| format!("unix:{}", path.display()));
-    for place in tcp.chain(unix) {
+    for place in tcp.chain(tls).chain(unix) {
         tracing::info!("listening on {place}");
         if quiet {
             println!("listening on {place}");

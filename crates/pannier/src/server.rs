@@ -10,14 +10,14 @@
 //! can be chained. Tests: `tests/embedded.rs`, and the examples here.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
-use pannier_server::{Attachment, Crew, Place, Running};
+use pannier_server::{Attachment, Crew, Place, Running, StartError, TlsOptions};
 
 use crate::builder::CacheBuilder;
 use crate::cache::Cache;
@@ -56,6 +56,9 @@ pub struct Builder {
     given: Option<Cache>,
     free_port: bool,
     place: Place,
+    tls: Option<TlsOptions>,
+    /// Plain TCP is asked for, or refused.
+    plain: Option<bool>,
     /// A directive that is not about sockets.
     foreign: Option<String>,
 }
@@ -74,11 +77,13 @@ impl Server {
             given: None,
             free_port: true,
             place: Place::Own,
+            tls: None,
+            plain: None,
             foreign: None,
         }
     }
 
-    /// Its first TCP address; `None` when it listens on a Unix socket only.
+    /// Its first TCP address; `None` when it listens on a Unix socket or for TLS only.
     ///
     /// ```
     /// let server = pannier::Server::builder().start()?;
@@ -90,7 +95,7 @@ impl Server {
         self.running.addrs().first().copied()
     }
 
-    /// All its TCP addresses.
+    /// All its TCP addresses, but for TLS.
     ///
     /// ```
     /// let server = pannier::Server::builder().directive("bind", "127.0.0.1 127.0.0.2").start()?;
@@ -100,6 +105,83 @@ impl Server {
     /// ```
     pub fn addrs(&self) -> &[SocketAddr] {
         self.running.addrs()
+    }
+
+    /// Its first address for TLS.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// # let tls = pannier::TlsOptions::new(cert.into_bytes(), key.into_bytes());
+    /// let server = pannier::Server::builder().tls(tls).start()?;
+    /// assert!(server.tls_addr().is_some_and(|addr| addr.ip().is_loopback()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.running.tls_addrs().first().copied()
+    }
+
+    /// All its addresses for TLS.
+    ///
+    /// ```
+    /// assert!(pannier::Server::builder().start()?.tls_addrs().is_empty());
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls_addrs(&self) -> Vec<SocketAddr> {
+        self.running.tls_addrs()
+    }
+
+    /// Reads its certificates and its key again where they are files, for clients that come from
+    /// now on. [`TlsOptions::reload_every_s`](crate::TlsOptions::reload_every_s) does it by itself.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// # let tls = pannier::TlsOptions::new(cert.into_bytes(), key.into_bytes());
+    /// let server = pannier::Server::builder().tls(tls).start()?;
+    /// server.reload_tls()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What is wrong with them; the old ones then stay in force.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) -> Result<(), Error> {
+        self.running.reload_tls().map_err(refused)
+    }
+
+    /// A URL of database 0, as Redis clients take it: `rediss://` when there is TLS only.
+    ///
+    /// ```
+    /// let server = pannier::Server::builder().start()?;
+    /// assert_eq!(server.url(), format!("redis://127.0.0.1:{}/0", server.port()));
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    pub fn url(&self) -> String {
+        let tls = || Some(("rediss", *self.running.tls_addrs().first()?));
+        match self.addr().map(|addr| ("redis", addr)).or_else(tls) {
+            Some((scheme, mut addr)) => {
+                if addr.ip().is_unspecified() {
+                    // One listens there and connects elsewhere.
+                    let ip: IpAddr = match addr {
+                        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+                    };
+                    addr.set_ip(ip);
+                }
+                format!("{scheme}://{addr}/0")
+            }
+            None => {
+                let path = self.unix_socket().map(Path::to_string_lossy).unwrap_or_default();
+                format!("unix://{path}?db=0")
+            }
+        }
     }
 
     /// Its TCP port, 0 without one.
@@ -281,11 +363,51 @@ impl Builder {
     pub fn port(mut self, port: u16) -> Self {
         self.cache.config.port = port;
         self.free_port = true;
+        self.plain = Some(true);
         self
     }
 
-    /// No TCP at all; add a Unix socket with [`Builder::unix_socket`]: a server that would listen
-    /// nowhere does not start.
+    /// Speaks TLS, on a free port or that of [`Builder::tls_port`]; then it speaks nothing else
+    /// over TCP, unless [`Builder::port`] asks for that besides.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pannier::{Server, TlsOptions};
+    ///
+    /// let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// let tls = TlsOptions::new(cert.into_bytes(), key.into_bytes());
+    /// let server = Server::builder().tls(tls).start()?;
+    /// let addr = server.tls_addr().expect("it listens");
+    /// assert_eq!(server.url(), format!("rediss://{addr}/0"));
+    /// assert_eq!(server.addr(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.tls = Some(options);
+        self
+    }
+
+    /// The TCP port for TLS; 0, the default, means any free one.
+    ///
+    /// ```no_run
+    /// use std::path::Path;
+    /// use pannier::{Server, TlsOptions};
+    ///
+    /// let tls = TlsOptions::new(Path::new("server.crt"), Path::new("server.key"));
+    /// let server = Server::builder().tls(tls).tls_port(6380).start()?;
+    /// # Ok::<(), pannier::Error>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls_port(mut self, port: u16) -> Self {
+        self.cache.config.tls_port = port;
+        self
+    }
+
+    /// No TCP but for TLS; add a Unix socket with [`Builder::unix_socket`]: a server that would
+    /// listen nowhere does not start.
     ///
     /// ```
     /// let path = std::env::temp_dir().join(format!("pannier-doc-only-{}", std::process::id()));
@@ -294,8 +416,7 @@ impl Builder {
     /// # Ok::<(), pannier::Error>(())
     /// ```
     pub fn without_tcp(mut self) -> Self {
-        self.cache.config.port = 0;
-        self.free_port = false;
+        self.plain = Some(false);
         self
     }
 
@@ -407,8 +528,13 @@ impl Builder {
     /// # Errors
     /// The first directive that was refused, or why it cannot start.
     pub fn start(self) -> Result<Server, Error> {
-        let Self { cache: builder, given, free_port, place, foreign } = self;
-        let config = builder.config.clone();
+        let Self { cache: mut builder, given, mut free_port, place, tls, plain, foreign } = self;
+        let config = &mut builder.config;
+        let encrypted = tls.is_some() || config.tls_port > 0;
+        if !plain.unwrap_or(!encrypted || config.port > 0) {
+            (config.port, free_port) = (0, false);
+        }
+        let config = config.clone();
         let cache = match (given, foreign) {
             (Some(_), Some(name)) => {
                 let text = format!("{name} is the cache's: set it where that is built");
@@ -428,7 +554,7 @@ impl Builder {
         // A caller's runtime may rest for long.
         let keeps_house = cache.is_unattended() || !matches!(place, Place::Runtime(_));
         let clock = cache.clock().clone();
-        let attachment = Attachment { config, free_port, clock, place, keeps_house };
+        let attachment = Attachment { config, free_port, clock, tls, place, keeps_house };
         let attach = |host| cache.attach(host, keeps_house);
         match pannier_server::attach(cache.engine(), attachment, attach) {
             Ok(running) => {
@@ -440,7 +566,7 @@ impl Builder {
             }
             Err(error) => {
                 cache.detach();
-                Err(Error::Start(error))
+                Err(refused(error))
             }
         }
     }
@@ -452,6 +578,36 @@ impl fmt::Debug for Server {
     }
 }
 
+/// What is wrong with certificates is wrong with the configuration.
+fn refused(error: StartError) -> Error {
+    match error {
+        StartError::Tls(_) => Error::Config(error.to_string()),
+        _ => Error::Start(error),
+    }
+}
+
 /// The directives that concern a server beside its cache.
-const OF_SOCKETS: &[&str] =
-    &["port", "bind", "unixsocket", "unixsocketperm", "tcp-backlog", "threads", "dir"];
+const OF_SOCKETS: &[&str] = &[
+    "port",
+    "bind",
+    "unixsocket",
+    "unixsocketperm",
+    "tcp-backlog",
+    "threads",
+    "dir",
+    "tls-port",
+    "tls-cert-file",
+    "tls-key-file",
+    "tls-key-file-pass",
+    "tls-ca-cert-file",
+    "tls-ca-cert-dir",
+    "tls-auth-clients",
+    "tls-protocols",
+    "tls-ciphers",
+    "tls-ciphersuites",
+    "tls-prefer-server-ciphers",
+    "tls-session-caching",
+    "tls-session-cache-size",
+    "tls-session-cache-timeout",
+    "tls-auto-reload-interval",
+];

@@ -3,8 +3,9 @@
 //! One task for each listening socket, all on the control thread. A newcomer is refused with
 //! Redis's words when there are `maxclients` already, or when it comes from another machine while
 //! `protected-mode` is on and there is no password; such words are written once and not waited
-//! for. Its session begins here, so that the count of clients is exact, and goes with the
-//! socket to the worker that has fewest connections.
+//! for. Over TLS a full server just closes, as Redis does, and the other refusal comes when the
+//! client can read it. A session begins here, so that the count of clients is exact, and goes with
+//! the socket to the worker that has fewest connections.
 //!
 //! A full server looks twice: a worker may not have seen yet that somebody has left, and a client
 //! that reconnects at once must not be refused for its own last connection. So a few newcomers may
@@ -31,6 +32,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::listener::Listener;
 use crate::now;
 use crate::socket::Kind;
+use crate::tls::Door;
 use crate::worker::{Arrival, Handle};
 
 /// What the accepting tasks share.
@@ -40,6 +42,8 @@ pub(crate) struct Acceptor {
     /// The control thread's counters.
     pub(crate) lane: Arc<Lane>,
     pub(crate) workers: Vec<Handle>,
+    /// The TLS port.
+    pub(crate) door: Arc<Door>,
     /// Where the search for the least loaded begins, so that equals take turns.
     pub(crate) next: AtomicUsize,
     /// Shared once more by each newcomer that waits for a place.
@@ -79,7 +83,7 @@ enum Source {
 impl Source {
     fn register(socket: OwnedFd, kind: Kind) -> io::Result<Self> {
         Ok(match kind {
-            Kind::Tcp => Self::Tcp(TcpListener::from_std(socket.into())?),
+            Kind::Tcp | Kind::Tls => Self::Tcp(TcpListener::from_std(socket.into())?),
             Kind::Unix => Self::Unix(UnixListener::from_std(socket.into())?),
         })
     }
@@ -149,20 +153,29 @@ impl Acceptor {
             return;
         }
         if self.is_full() {
-            return self.refuse(&socket, MAX_CLIENTS);
+            return self.refuse(&socket, kind, MAX_CLIENTS);
         }
         let config = self.engine.peek_config();
         let local = peer.is_none_or(|addr| addr.ip().to_canonical().is_loopback());
-        if !local && config.protected_mode && config.requirepass.is_empty() {
-            return self.refuse(&socket, PROTECTED);
+        let denied = !local && config.protected_mode && config.requirepass.is_empty();
+        if denied && kind != Kind::Tls {
+            return self.refuse(&socket, kind, PROTECTED);
         }
-        if kind == Kind::Tcp && set_options(&socket, &config).is_err() {
+        if kind != Kind::Unix && set_options(&socket, &config).is_err() {
             // It is gone already.
             return;
         }
         let (addr, laddr) = match (kind, peer) {
-            (Kind::Tcp, Some(peer)) => (peer.to_string(), own_address(&socket)),
+            (Kind::Tcp | Kind::Tls, Some(peer)) => (peer.to_string(), own_address(&socket)),
             _ => (format!("{listener}:0"), format!("{listener}:0")),
+        };
+        let opening = match kind {
+            Kind::Tls => match self.door.opening(denied.then_some(PROTECTED)) {
+                Some(opening) => Some(opening),
+                // The port was closed just now.
+                None => return,
+            },
+            Kind::Tcp | Kind::Unix => None,
         };
         tracing::debug!("Accepted {addr}");
         let Some(worker) = self.least_loaded() else { return };
@@ -170,18 +183,24 @@ impl Acceptor {
             addr,
             laddr,
             fd: socket.as_raw_fd(),
-            transport: if kind == Kind::Tcp { Transport::Tcp } else { Transport::Unix },
+            transport: if kind == Kind::Unix { Transport::Unix } else { Transport::Tcp },
             local,
             lane: Arc::clone(&worker.worker.lane),
             mailbox: Arc::new(Mailbox::default()),
         };
         let session = self.engine.connect(info, now(&self.clock));
         self.lane.connections.add(1);
-        worker.send(Arrival { socket, kind, session });
+        if denied {
+            self.lane.rejected_connections.add(1);
+        }
+        worker.send(Arrival { socket, kind, session, opening });
     }
 
-    fn refuse(&self, socket: &OwnedFd, words: &str) {
+    fn refuse(&self, socket: &OwnedFd, kind: Kind, words: &str) {
         self.lane.rejected_connections.add(1);
+        if kind == Kind::Tls {
+            return;
+        }
         // The peer is not waited for: what its socket does not take, it does not get.
         let _ = rustix::io::write(socket, words.as_bytes());
     }

@@ -181,7 +181,8 @@ impl Connection {
         let flushed = self.flush(turn.cx)?;
         self.check_output_limits(turn.cx)?;
         self.publish();
-        if self.is_finished() && self.pending.is_empty() {
+        let empty = self.pending.is_empty();
+        if self.is_finished() && empty && self.stream.poll_flush(turn.cx)?.is_ready() {
             return Err(End::Finished);
         }
         Ok(if matches!(flushed, Left::Early) { flushed } else { left })
@@ -478,6 +479,8 @@ impl Connection {
             self.count_write(len);
             written += len;
         }
+        // A socket that took no more has left its waker already.
+        let _ = self.stream.poll_flush(cx)?;
         Ok(Left::Drained)
     }
 
@@ -534,6 +537,12 @@ impl Connection {
         match end {
             End::Finished => tracing::debug!("Client {addr} closed connection"),
             End::Killed => tracing::debug!("Client {addr} was killed"),
+            End::Lost(error) if self.stream.is_handshaking() => {
+                let laddr = &self.session.client().laddr;
+                tracing::warn!(
+                    "Error accepting a client connection: {error} (addr={addr} laddr={laddr})"
+                );
+            }
             End::Lost(error) => tracing::debug!("Lost client {addr}: {error}"),
             End::OutputLimit => {
                 self.worker.lane.output_limit_cuts.add(1);

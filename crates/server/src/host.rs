@@ -7,6 +7,7 @@
 //! that the shutdown waits for.
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use crate::process;
 use crate::seat::stand_in;
 use crate::tasks::Reaper;
+use crate::tls::Door;
 use crate::worker::Worker;
 
 /// What only the program knows. Every answer has a default that suits a server in a library.
@@ -88,6 +90,8 @@ pub(crate) struct ShellHost {
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) end: End,
     pub(crate) expiry: Notify,
+    /// The TLS port.
+    pub(crate) door: Arc<Door>,
     /// None where another host is asked to free things, because the engine is not the server's own.
     reaper: Option<Reaper>,
     /// Known once the sockets are open.
@@ -144,13 +148,19 @@ impl End {
 }
 
 impl ShellHost {
-    pub(crate) fn new(clock: Clock, program: Arc<dyn Program>, reaper: Option<Reaper>) -> Self {
+    pub(crate) fn new(
+        clock: Clock,
+        program: Arc<dyn Program>,
+        reaper: Option<Reaper>,
+        door: Door,
+    ) -> Self {
         Self {
             clock,
             program,
             phase: watch::Sender::new(Phase::Serving),
             end: End::default(),
             expiry: Notify::new(),
+            door: Arc::new(door),
             reaper,
             listening: OnceLock::new(),
             workers: OnceLock::new(),
@@ -211,10 +221,15 @@ impl Host for ShellHost {
 
     fn facts(&self) -> Facts {
         let listening = self.listening.get();
+        let mut listeners = listening.map(|known| known.listeners.clone()).unwrap_or_default();
+        listeners.extend(self.door.listener());
+        let port = listening.map_or(0, |known| known.port);
+        let tls_port = || self.door.addrs().first().map_or(0, SocketAddr::port);
         Facts {
             config_file: self.program.config_file(),
-            listeners: listening.map(|known| known.listeners.clone()).unwrap_or_default(),
-            port: listening.map_or(0, |known| known.port),
+            listeners,
+            port: if port == 0 { tls_port() } else { port },
+            certificates: self.door.certificates(),
             threads: listening.map_or(0, |known| known.threads),
             allocator: self.program.allocator(),
             allocator_stats: self.program.allocator_stats(),
@@ -231,7 +246,8 @@ impl Host for ShellHost {
                 )
             })?;
         }
-        self.program.configure(old, new)
+        self.program.configure(old, new)?;
+        self.door.configure(old, new)
     }
 
     fn rewrite_config(&self, config: &Config) -> Result<(), String> {

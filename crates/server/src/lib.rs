@@ -10,7 +10,7 @@
 //!
 //! Neighbours: `connection` is the path of a request's bytes, `accept` lets clients in, `worker`
 //! holds what connections share, `seat` is a connection's task, `tasks` is what happens besides.
-//! The program is in `pannier`.
+//! `tls` is what connections over TLS have besides. The program is in `pannier`.
 
 mod accept;
 mod bell;
@@ -24,11 +24,14 @@ mod seat;
 mod server;
 mod socket;
 mod tasks;
+mod tls;
 mod worker;
 
 use pannier_host::now;
 
 pub use crew::{Crew, Place};
-pub use error::StartError;
+pub use error::{StartError, TlsError};
 pub use host::Program;
+pub use pannier_engine::config::TlsAuth;
 pub use server::{Attachment, Options, Running, Stopper, attach, start};
+pub use tls::{Pem, TlsOptions};

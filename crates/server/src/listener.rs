@@ -61,6 +61,19 @@ impl Listeners {
         Ok(opened)
     }
 
+    /// Opens the sockets for TLS; port 0 means any free one.
+    pub(crate) fn open_tls(config: &Config, port: u16) -> Result<Self, StartError> {
+        let mut opened = Self::default();
+        match port {
+            0 => opened.open_tcp_anywhere(config)?,
+            _ => opened.open_tcp(config, port)?,
+        }
+        for listener in &mut opened.listeners {
+            listener.kind = Kind::Tls;
+        }
+        Ok(opened)
+    }
+
     fn open_tcp_anywhere(&mut self, config: &Config) -> Result<(), StartError> {
         for _ in 1..FREE_PORT_TRIES {
             match self.open_tcp(config, 0) {
@@ -124,7 +137,7 @@ impl Listeners {
 impl Listener {
     /// The address without its port, or the path.
     pub(crate) fn host(&self) -> String {
-        let addr = self.name.parse().ok().filter(|_| self.kind == Kind::Tcp);
+        let addr = self.name.parse().ok().filter(|_| self.kind != Kind::Unix);
         addr.map_or_else(|| self.name.clone(), |addr: SocketAddr| addr.ip().to_string())
     }
 }

@@ -31,6 +31,7 @@ use crate::host::{Listening, NoProgram, Phase, Program, ShellHost};
 use crate::listener::{Listener, Listeners};
 use crate::socket::Kind;
 use crate::tasks::{Reaper, cron, expiry};
+use crate::tls::{Door, TlsOptions};
 use crate::worker::Worker;
 use crate::{now, process};
 
@@ -46,6 +47,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// The program around the server.
     pub program: Arc<dyn Program>,
+    /// TLS on `tls-port`, where 0 means any free one; by default as the directives say.
+    pub tls: Option<TlsOptions>,
     /// Where it runs.
     pub place: Place,
 }
@@ -58,6 +61,8 @@ pub struct Attachment {
     pub free_port: bool,
     /// The engine's time.
     pub clock: Clock,
+    /// TLS on `tls-port`, where 0 means any free one; by default as the directives say.
+    pub tls: Option<TlsOptions>,
     /// Where it runs.
     pub place: Place,
     /// It expires keys and does the periodic work while it runs; else somebody else does.
@@ -72,6 +77,7 @@ impl Default for Options {
             clock: Clock::system(),
             seed: None,
             program: Arc::new(NoProgram),
+            tls: None,
             place: Place::Own,
         }
     }
@@ -105,7 +111,7 @@ impl Stopper {
 /// A socket that cannot be opened, a thread that cannot be started, or a configuration that
 /// contradicts the commands.
 pub fn start(options: Options) -> Result<Running, StartError> {
-    let Options { mut config, free_port, clock, seed, program, place } = options;
+    let Options { mut config, free_port, clock, seed, program, tls, place } = options;
     if let Err(most) = process::make_room_for(config.maxclients) {
         tracing::warn!(
             "You requested maxclients of {} but the system allows only {most} open connections: \
@@ -115,9 +121,10 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         config.maxclients = most.max(1);
     }
     let sockets = Listeners::open(&config, free_port)?;
+    let door = Door::open(&config, tls, &clock)?;
     let threads = if config.threads == 0 { default_threads() } else { config.threads };
     let reaper = Reaper::spawn().map_err(StartError::Thread)?;
-    let host = Arc::new(ShellHost::new(clock.clone(), program, Some(reaper)));
+    let host = Arc::new(ShellHost::new(clock.clone(), program, Some(reaper), door));
     let engine = Engine::new(pannier_engine::Options {
         config,
         host: Arc::<ShellHost>::clone(&host),
@@ -141,13 +148,14 @@ pub fn attach(
     attachment: Attachment,
     tell: impl FnOnce(Arc<dyn Host>),
 ) -> Result<Running, StartError> {
-    let Attachment { config, free_port, clock, place, keeps_house } = attachment;
+    let Attachment { config, free_port, clock, tls, place, keeps_house } = attachment;
     if let Err(most) = process::make_room_for(config.maxclients) {
         tracing::warn!("The system allows only {most} open connections");
     }
     let sockets = Listeners::open(&config, free_port)?;
+    let door = Door::open(&config, tls, &clock)?.follow(&engine.config());
     let threads = if config.threads == 0 { default_threads() } else { config.threads };
-    let host = Arc::new(ShellHost::new(clock.clone(), Arc::new(NoProgram), None));
+    let host = Arc::new(ShellHost::new(clock.clone(), Arc::new(NoProgram), None, door));
     tell(Arc::<ShellHost>::clone(&host));
     let engine = Arc::clone(engine);
     Launch { engine, host, clock, sockets, keeps_house, alone: false }.at(place, threads)
@@ -162,6 +170,19 @@ impl Running {
     /// The TCP port, 0 without one.
     pub fn port(&self) -> u16 {
         self.addrs.first().map_or(0, SocketAddr::port)
+    }
+
+    /// The addresses that it listens on for TLS.
+    pub fn tls_addrs(&self) -> Vec<SocketAddr> {
+        self.host.door.addrs()
+    }
+
+    /// Reads the files of its TLS again, for clients that come from now on.
+    ///
+    /// # Errors
+    /// What is wrong with them; the old ones then stay in force.
+    pub fn reload_tls(&self) -> Result<(), StartError> {
+        self.host.door.reload()
     }
 
     /// The path of the Unix socket.
@@ -252,6 +273,7 @@ impl Launch {
             clock: clock.clone(),
             lane: engine.lane(),
             workers: handles,
+            door: Arc::clone(&host.door),
             next: AtomicUsize::new(0),
             waiting: Arc::new(()),
         });
@@ -290,6 +312,7 @@ async fn serve(
 ) {
     let (engine, host) = (&acceptor.engine, &ending.0);
     let mut doors = JoinSet::new();
+    doors.spawn(Door::keep(Arc::clone(&acceptor)));
     for listener in listeners {
         doors.spawn(accept(Arc::clone(&acceptor), listener));
     }

@@ -30,6 +30,7 @@ use crate::bell::Bell;
 use crate::connection::Connection;
 use crate::seat::{Seat, Task};
 use crate::socket::{Kind, Stream};
+use crate::tls::Opening;
 
 /// Bytes that one read takes at most.
 pub(crate) const READ_LEN: usize = 64 << 10;
@@ -49,6 +50,8 @@ pub(crate) struct Arrival {
     pub(crate) socket: OwnedFd,
     pub(crate) kind: Kind,
     pub(crate) session: Session,
+    /// Over TLS.
+    pub(crate) opening: Option<Opening>,
 }
 
 /// What the connections of one worker share.
@@ -143,10 +146,11 @@ impl Worker {
     }
 
     /// Makes a connection a task of the runtime that is entered.
-    fn settle(self: &Arc<Self>, Arrival { socket, kind, session }: Arrival) {
+    fn settle(self: &Arc<Self>, arrival: Arrival) {
+        let Arrival { socket, kind, session, opening } = arrival;
         let resident = Resident(Arc::clone(self));
         let client = session.id();
-        match Stream::register(socket, kind) {
+        match Stream::register(socket, kind, opening) {
             Ok(stream) => {
                 let connection = Connection::new(stream, session, Arc::clone(self));
                 drop(tokio::spawn(Task::new(connection, client, resident)));

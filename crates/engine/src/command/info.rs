@@ -104,6 +104,7 @@ enum Shown {
 /// The sections in their order.
 const SECTIONS: &[Section] = &[
     ("Server", Shown::Default, server),
+    ("TLS", Shown::Default, tls),
     ("Clients", Shown::Default, clients),
     ("Memory", Shown::Default, memory),
     ("Persistence", Shown::Default, persistence),
@@ -211,6 +212,21 @@ fn server(picture: &Picture<'_>, lines: &mut Lines) {
             let _ = write!(text, ",port={}", listener.port);
         }
         lines.add(&format!("listener{number}"), text);
+    }
+}
+
+fn tls(picture: &Picture<'_>, lines: &mut Lines) {
+    let Picture { now, facts, .. } = picture;
+    let [server, authority] = &facts.certificates;
+    // A server shows no certificate where it is the client, for it never is.
+    for (name, certificate) in [("server", server), ("client", &None), ("ca", authority)] {
+        let serial = certificate.as_ref().map_or("none", |known| known.serial.as_str());
+        let expires_s = certificate.as_ref().map_or(0, |known| known.expires_s);
+        lines.add(&format!("tls_{name}_cert_serial"), serial);
+        lines.add(
+            &format!("tls_{name}_cert_expires_in_seconds"),
+            expires_s.saturating_sub(now.unix_s()),
+        );
     }
 }
 

@@ -143,32 +143,18 @@ absent! {
         "cluster-slot-migration-log-max-len" = "1000", COUNT, live;
         "cluster-slot-stats-enabled" = "no", BOOL, live;
     }
-    "TLS" {
-        "tls-port" = "0", PORT, live;
-        "tls-auth-clients" = "yes", Kind::Choice(&["no", "yes", "optional"]), live;
-        "tls-auth-clients-user" = "off", Kind::Choice(&["CN", "URI", "off"]), live;
-        "tls-auto-reload-interval" = "0", INT, live;
-        "tls-ca-cert-dir" = "", TEXT, live;
-        "tls-ca-cert-file" = "", TEXT, live;
-        "tls-cert-file" = "", TEXT, live;
-        "tls-ciphers" = "", TEXT, live;
-        "tls-ciphersuites" = "", TEXT, live;
+    "TLS to other servers" {
         "tls-client-cert-file" = "", TEXT, live;
         "tls-client-key-file" = "", TEXT, live;
         "tls-client-key-file-pass" = "", TEXT, live sensitive;
         "tls-cluster" = "no", BOOL, live;
-        "tls-dh-params-file" = "", TEXT, live;
-        "tls-key-file" = "", TEXT, live;
-        "tls-key-file-pass" = "", TEXT, live sensitive;
-        "tls-prefer-server-ciphers" = "no", BOOL, live;
-        "tls-protocols" = "", TEXT, live;
         "tls-replication" = "no", BOOL, live;
-        "tls-session-cache-size" = "20480", INT, live;
-        "tls-session-cache-timeout" = "300", INT, live;
-        "tls-session-caching" = "yes", BOOL, live;
-        "max-new-tls-connections-per-cycle" = "1", between(1, 1000), live;
+    }
+    "key exchange by finite fields (elliptic curves do it)" {
+        "tls-dh-params-file" = "", TEXT, live;
     }
     "ACL users" {
+        "tls-auth-clients-user" = "off", Kind::Choice(&["CN", "URI", "off"]), live;
         "aclfile" = "", TEXT, immutable;
         "acllog-max-len" = "128", COUNT, live;
         "acl-pubsub-default" = "resetchannels",
@@ -207,6 +193,7 @@ absent! {
         "dynamic-hz" = "no", BOOL, live;
         "maxmemory-eviction-tenacity" = "10", between(0, 100), live;
         "max-new-connections-per-cycle" = "10", between(1, 1000), live;
+        "max-new-tls-connections-per-cycle" = "1", between(1, 1000), live;
     }
     "IO threads (`threads` sets the workers)" {
         "io-threads" = "1", between(1, 256), live;

@@ -32,7 +32,9 @@ pub use kind::Kind;
 pub(crate) use kind::memory;
 pub use rewrite::rewrite;
 pub use table::{Change, Config, Parameter};
-pub use value::{Allowed, ClientMemory, Events, LogLevel, Mode, OutputLimit, OutputLimits};
+pub use value::{
+    Allowed, ClientMemory, Events, LogLevel, Mode, OutputLimit, OutputLimits, TlsAuth,
+};
 
 use crate::glob;
 

@@ -20,7 +20,7 @@ use pannier_store::Policy;
 use super::kind::{COUNT, INT, Kind, PORT, SIZE};
 use super::value::{
     ALLOWED, Allowed, ClientMemory, Events, LOG_LEVELS, LogLevel, Mode, OutputLimits, POLICIES,
-    Typed,
+    TLS_AUTHS, TlsAuth, Typed,
 };
 
 /// One parameter.
@@ -139,6 +139,39 @@ parameters! {
         Kind::Integer { min: 1, max: u32::MAX as i64 }, live;
     /// Worker threads; 0 means one for each processor, at most 8.
     threads: usize = "0", "threads", Kind::Integer { min: 0, max: 256 }, immutable;
+
+    // TLS. Files are read when they are set; what rustls does not have is in `absent`.
+
+    /// TCP port for TLS; 0 means none.
+    tls_port: u16 = "0", "tls-port", PORT, live;
+    /// File with the server's certificate and those that lead to its authority (PEM).
+    tls_cert_file: String = "", "tls-cert-file", Kind::Text, live;
+    /// File with the certificate's private key (PEM).
+    tls_key_file: String = "", "tls-key-file", Kind::Text, live;
+    /// Password of the private key, if it is encrypted (PKCS #8).
+    tls_key_file_pass: String = "", "tls-key-file-pass", Kind::Text, live sensitive;
+    /// File with the authorities that clients' certificates must come from (PEM).
+    tls_ca_cert_file: String = "", "tls-ca-cert-file", Kind::Text, live;
+    /// Directory of files with such authorities.
+    tls_ca_cert_dir: String = "", "tls-ca-cert-dir", Kind::Text, live;
+    /// Whether clients must show a certificate, may, or are not asked for one.
+    tls_auth_clients: TlsAuth = "yes", "tls-auth-clients", Kind::Choice(TLS_AUTHS), live;
+    /// Versions of TLS that are spoken, of `TLSv1.2` and `TLSv1.3`; empty means both.
+    tls_protocols: String = "", "tls-protocols", Kind::Text, live;
+    /// Cipher suites of TLS 1.2 by OpenSSL's names, with colons in between; empty means all.
+    tls_ciphers: String = "", "tls-ciphers", Kind::Text, live;
+    /// The same for TLS 1.3.
+    tls_ciphersuites: String = "", "tls-ciphersuites", Kind::Text, live;
+    /// Whether the server's order of cipher suites counts and not the client's.
+    tls_prefer_server_ciphers: bool = "no", "tls-prefer-server-ciphers", Kind::Bool, live;
+    /// Whether a client may resume a session instead of beginning anew.
+    tls_session_caching: bool = "yes", "tls-session-caching", Kind::Bool, live;
+    /// Sessions that are kept to be resumed; 0 means no limit.
+    tls_session_cache_size: usize = "20480", "tls-session-cache-size", INT, live;
+    /// Seconds for which a session can be resumed.
+    tls_session_cache_timeout: u32 = "300", "tls-session-cache-timeout", INT, live;
+    /// Seconds between two looks whether the files have changed; 0 means that nobody looks.
+    tls_auto_reload_interval: u32 = "0", "tls-auto-reload-interval", INT, live;
 
     // Who may do what.
 

@@ -45,6 +45,18 @@ pub enum Allowed {
     Local,
 }
 
+/// `tls-auth-clients`: what is asked of clients over TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsAuth {
+    /// Nothing.
+    No,
+    /// A certificate of an authority that is trusted.
+    #[default]
+    Yes,
+    /// The same, but they may have none.
+    Optional,
+}
+
 impl Allowed {
     /// Whether a connection may; `local` says that it comes from this machine.
     pub const fn allows(self, local: bool) -> bool {
@@ -246,6 +258,11 @@ choices! {
         "notice" => LogLevel::Notice,
         "warning" => LogLevel::Warning,
         "nothing" => LogLevel::Nothing,
+    ];
+    TLS_AUTHS: TlsAuth = [
+        "no" => TlsAuth::No,
+        "yes" => TlsAuth::Yes,
+        "optional" => TlsAuth::Optional,
     ];
     ALLOWED: Allowed = [
         "no" => Allowed::No,

@@ -5,7 +5,8 @@
 //! override the file. `--version` and `--help` count only when they stand alone, because a
 //! directive's value may look like them.
 //!
-//! Port 0 in a file means no TCP, as in Redis; on the command line it means any free port.
+//! Port 0 in a file means no TCP, as in Redis; on the command line it means any free port, unless
+//! there is a TLS port: who asks for that and for `--port 0` wants nothing unencrypted.
 
 use std::path::PathBuf;
 
@@ -97,7 +98,8 @@ impl Arguments {
         let notices = config.apply(&lines)?;
         let port = lines.iter().rev().find(|line| line.name == "port");
         Ok(Loaded {
-            free_port: port.is_some_and(|line| line.place == Place::CommandLine),
+            free_port: config.tls_port == 0
+                && port.is_some_and(|line| line.place == Place::CommandLine),
             config,
             file: self.file.map(|path| std::fs::canonicalize(&path).unwrap_or(path.into())),
             notices: notices.into_iter().map(Absent).collect(),
@@ -120,6 +122,8 @@ Usage: pannier [path/to/redis.conf] [--directive value ...] [-]
 
 Directives are those of redis.conf and override the file. Some of them:
   --port <number>         TCP port, 6379 by default; 0 picks a free one and prints it
+  --tls-port <number>     TCP port for TLS; needs --tls-cert-file, --tls-key-file, and
+                          --tls-ca-cert-file or --tls-auth-clients no
   --bind <address> ...    addresses to listen on, loopback only by default
   --unixsocket <path>     also listen on a Unix socket
   --threads <number>      worker threads, by default one for each processor, at most 8
