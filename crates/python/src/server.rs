@@ -10,6 +10,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use std::path::PathBuf;
+
+use pannier::{TlsAuth, TlsOptions};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
@@ -26,6 +29,9 @@ pub(crate) struct Server {
     /// Host and port of each TCP address.
     #[pyo3(get)]
     addresses: Vec<(String, u16)>,
+    /// They are for TLS.
+    #[pyo3(get)]
+    encrypted: bool,
     /// Path of the Unix socket.
     #[pyo3(get)]
     unix_socket: Option<String>,
@@ -34,12 +40,23 @@ pub(crate) struct Server {
     descriptors: Vec<i32>,
 }
 
+/// Certificates or a key: the text itself, or its file.
+#[derive(FromPyObject)]
+enum Pem {
+    Text(Vec<u8>),
+    File(PathBuf),
+}
+
+/// Certificate, key and its password, authorities, and what is asked of clients.
+type Tls = (Pem, Pem, Option<String>, Option<Pem>, Option<String>);
+
 #[pymethods]
 impl Server {
     /// Starts it, for a given cache or for one of its own. `port` 0 is any free port, `None` is
-    /// no TCP at all.
+    /// no TCP at all. With `tls` it is the port for that, and there is no other.
     #[new]
-    #[pyo3(signature = (cache, port, unix_socket, seed, directives))]
+    #[pyo3(signature = (cache, port, unix_socket, seed, directives, tls))]
+    #[expect(clippy::too_many_arguments, reason = "Python names them, and one class calls it")]
     fn new(
         py: Python<'_>,
         cache: Option<&Cache>,
@@ -47,7 +64,9 @@ impl Server {
         unix_socket: Option<String>,
         seed: Option<u64>,
         directives: Vec<(String, String)>,
+        tls: Option<Tls>,
     ) -> PyResult<Self> {
+        let tls = tls.map(options).transpose()?;
         let cache = cache.map(Cache::cache).transpose()?;
         let server = py.detach(|| {
             let mut builder = pannier::Server::builder();
@@ -58,9 +77,10 @@ impl Server {
             for (name, value) in &directives {
                 builder = builder.directive(name, value);
             }
-            builder = match port {
-                Some(port) => builder.port(port),
-                None => builder.without_tcp(),
+            builder = match (port, tls) {
+                (Some(port), None) => builder.port(port),
+                (Some(port), Some(tls)) => builder.without_tcp().tls(tls).tls_port(port),
+                (None, _) => builder.without_tcp(),
             };
             if let Some(path) = unix_socket {
                 builder = builder.unix_socket(path);
@@ -76,9 +96,13 @@ impl Server {
             }
             error => PyOSError::new_err(error.to_string()),
         })?;
+        let (plain, secure) = (server.addrs(), server.tls_addrs());
+        let encrypted = plain.is_empty() && !secure.is_empty();
+        let listening = if encrypted { &secure } else { plain };
         Ok(Self {
             birthplace: Birthplace::here(),
-            addresses: server.addrs().iter().map(|at| (at.ip().to_string(), at.port())).collect(),
+            addresses: listening.iter().map(|at| (at.ip().to_string(), at.port())).collect(),
+            encrypted,
             unix_socket: server.unix_socket().map(|path| path.display().to_string()),
             descriptors: server.descriptors().to_vec(),
             running: Mutex::new(Some(server)),
@@ -116,6 +140,32 @@ impl Server {
         let stopped = || PannierError::new_err("this server was stopped");
         let cache = running.as_ref().ok_or_else(stopped)?.cache().clone();
         Ok(Family::of(cache, self.directives.clone(), self.seed))
+    }
+}
+
+fn options((cert, key, password, authorities, auth): Tls) -> PyResult<TlsOptions> {
+    let mut options = TlsOptions::new(cert, key);
+    if let Some(password) = password {
+        options = options.key_password(&password);
+    }
+    if let Some(authorities) = authorities {
+        options = options.client_ca(authorities);
+    }
+    match auth.as_deref() {
+        None => Ok(options),
+        Some("yes") => Ok(options.client_auth(TlsAuth::Yes)),
+        Some("no") => Ok(options.client_auth(TlsAuth::No)),
+        Some("optional") => Ok(options.client_auth(TlsAuth::Optional)),
+        Some(_) => Err(PyValueError::new_err("tls_auth: must be yes, no or optional")),
+    }
+}
+
+impl From<Pem> for pannier::Pem {
+    fn from(pem: Pem) -> Self {
+        match pem {
+            Pem::Text(text) => Self::Bytes(text),
+            Pem::File(path) => Self::File(path),
+        }
     }
 }
 

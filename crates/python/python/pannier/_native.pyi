@@ -151,6 +151,9 @@ class Client:
     def shutdown(self, _how: Any) -> None:
         """What a socket is told before it is closed."""
 
+# Certificates or a key: the text itself, or its file.
+_Pem = Union[bytes, str]
+
 @final
 class Server:
     """A running server; `stop()` ends it, and so does its deletion."""
@@ -162,10 +165,14 @@ class Server:
         unix_socket: Optional[str],
         seed: Optional[int],
         directives: list[tuple[str, str]],
+        tls: Optional[tuple[_Pem, _Pem, Optional[str], Optional[_Pem], Optional[str]]],
     ) -> Server: ...
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Host and port of each TCP address."""
+    @property
+    def encrypted(self) -> bool:
+        """Whether they are for TLS."""
     @property
     def unix_socket(self) -> Optional[str]:
         """Path of the Unix socket."""

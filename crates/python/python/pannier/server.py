@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server"]
 
+Pem = Union[str, bytes, "os.PathLike[str]"]
 Value = Union[str, int, float, bool, "list[str]", "tuple[str, ...]"]
 
 _numbers = itertools.count(1)
@@ -48,6 +49,11 @@ class Server:
     `requirepass="secret"`, `databases=4`, `save=[]`. `True` and `False` are `yes` and `no`. `seed`
     makes random choices repeat.
 
+    With `tls_cert` and `tls_key` its port speaks TLS and nothing else, and `url` is `rediss://...`.
+    Each is a path, or the PEM text itself; `tls_key_password` opens an encrypted key. `tls_ca` are
+    the authorities that clients' certificates must come from, `tls_auth` is `"yes"`, `"optional"`
+    or `"no"`; without `tls_ca` clients need no certificate.
+
     After a fork the server lives in the parent alone. The child's copy still tells `url`, `port`
     and `unix_socket`, so that the child can connect; everything else raises `ForkedError`. The
     child does not listen: when the parent has ended, the port is free.
@@ -60,6 +66,11 @@ class Server:
         unix_socket: Optional[Union[str, "os.PathLike[str]"]] = None,
         cache: "Optional[Cache]" = None,
         seed: Optional[int] = None,
+        tls_cert: Optional[Pem] = None,
+        tls_key: Optional[Pem] = None,
+        tls_key_password: Optional[str] = None,
+        tls_ca: Optional[Pem] = None,
+        tls_auth: Optional[Union[str, bool]] = None,
         **directives: Value,
     ) -> None:
         if isinstance(port, int) and not 0 <= port <= PORT_MAX:
@@ -68,6 +79,14 @@ class Server:
             raise ValueError("a server listens on a port or a Unix socket: neither was given")
         if cache is not None and not isinstance(cache, _native.Cache):
             raise TypeError(f"cache: a pannier.Cache, not {type(cache).__name__}")
+        tls = None
+        if tls_cert is not None and tls_key is not None:
+            cert, key = _as_pem(tls_cert), _as_pem(tls_key)
+            ca = None if tls_ca is None else _as_pem(tls_ca)
+            auth = None if tls_auth is None else _as_text("tls_auth", tls_auth)
+            tls = (cert, key, tls_key_password, ca, auth)
+        elif not (tls_cert is tls_key is tls_key_password is tls_ca is tls_auth is None):
+            raise TypeError("TLS needs tls_cert and tls_key")
         self._pid = os.getpid()
         self._number = next(_numbers)
         self._password = directives.get("requirepass") or None
@@ -80,9 +99,11 @@ class Server:
             None if unix_socket is None else os.fspath(unix_socket),
             seed,
             as_directives(directives),
+            tls,
         )
         self._sockets = [(number, _identity(number)) for number in self._native.descriptors]
         _listening.add(self)
+        self._tls_options = _client_options(tls)
 
     @property
     def port(self) -> int:
@@ -113,7 +134,8 @@ class Server:
         if self.host is None:
             return f"unix://{secret}{self.unix_socket}?db={db}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"redis://{secret}{host}:{self.port}/{db}"
+        scheme = "rediss" if self._native.encrypted else "redis"
+        return f"{scheme}://{secret}{host}:{self.port}/{db}"
 
     @property
     def running(self) -> bool:
@@ -154,9 +176,11 @@ class Server:
         """A `redis.Redis` connected to it; `options` go to redis-py.
 
         The client's pool keeps the server: `pannier.Server().client()` runs as long as the client
-        is there, or until `stop()`.
+        is there, or until `stop()`. Over TLS it connects to this very process and so believes it
+        without looking at its certificate, and shows the server's own one where that is a file.
         """
         self._check("client()")
+        options = {**self._own_options(), **options}
         return self._kept_by(_redis("client()").Redis.from_url(self.url_of(db), **options))
 
     def async_client(self, db: int = 0, **options: Any) -> Any:
@@ -165,6 +189,7 @@ class Server:
         _redis("async_client()")
         import redis.asyncio
 
+        options = {**self._own_options(), **options}
         return self._kept_by(redis.asyncio.Redis.from_url(self.url_of(db), **options))
 
     def _kept_by(self, client: Any) -> Any:
@@ -197,6 +222,9 @@ class Server:
     def __reduce__(self) -> Any:
         raise TypeError("a Server cannot be pickled: hand its url to the other process")
 
+    def _own_options(self) -> "dict[str, Any]":
+        return self._tls_options if self._native.encrypted else {}
+
     def _check(self, what: str, running: bool = True) -> None:
         if not self._native.is_here:
             raise ForkedError(
@@ -227,6 +255,23 @@ def _listen_no_more() -> None:
             except OSError:
                 pass
     _listening.clear()
+
+
+def _as_pem(value: Pem) -> "Union[bytes, str]":
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str) and "-----BEGIN" in value:
+        return value.encode()
+    return os.fspath(value)
+
+
+def _client_options(tls: Any) -> "dict[str, Any]":
+    options: "dict[str, Any]" = {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+    if tls is not None and isinstance(tls[0], str) and isinstance(tls[1], str):
+        options.update(ssl_certfile=tls[0], ssl_keyfile=tls[1])
+        if tls[2] is not None:
+            options.update(ssl_password=tls[2])
+    return options
 
 
 def as_directives(values: "dict[str, Value]") -> "list[tuple[str, str]]":
