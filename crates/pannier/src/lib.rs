@@ -38,8 +38,8 @@
 //! idle times, TIME, the end of blocking commands.
 //!
 //! Features: `server` is the above and brings tokio; without it there is no runtime in the
-//! dependency tree. `tls` lets it speak TLS and brings rustls; both are on by default. `serde` keeps
-//! values of your own types, as JSON. `program` is for the program `pannier` alone.
+//! dependency tree. `tls` lets it speak TLS and brings rustls. Both are on by default. `serde`
+//! keeps values of your own types, as JSON. `program` is for the program `pannier` alone.
 //!
 //! Rules: nothing is global, so caches and servers in one process do not know each other; no
 //! call holds a lock of the keyspace while it waits. Neighbours: `pannier-engine` is what runs
