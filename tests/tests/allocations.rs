@@ -85,12 +85,11 @@ fn on_threads(threads: usize) {
         for kind in KINDS {
             // The first ones make what stays: buffers, histograms, the wheel's levels.
             send(&mut client, kind, pipeline, 200);
-            let made = allocations(|| send(&mut client, kind, pipeline, REQUESTS));
-            assert!(
-                made < REQUESTS / 100,
-                "{} at pipeline {pipeline}: {made} allocations in {REQUESTS} requests",
-                kind.0
-            );
+            // A machine that is busy with other things lets the server's own clockwork, which does
+            // allocate, have a larger share of some rounds; requests would allocate in each.
+            let mut round = || allocations(|| send(&mut client, kind, pipeline, REQUESTS));
+            let made = (0..3).map(|_| round()).find(|made| *made < REQUESTS / 100);
+            assert!(made.is_some(), "{} at pipeline {pipeline} allocates", kind.0);
         }
     }
     // What does allocate is counted.
