@@ -406,6 +406,20 @@ class TestLock:
         assert most == [1] * 20
 
 
+def runs_meanwhile(slow):
+    """This thread goes on while that one computes, and others wait for it."""
+    longest, began = 0.0, time.perf_counter()
+    last = began
+    while slow.is_alive():
+        time.sleep(0.001)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    slow.join()
+    # Whoever holds the interpreter while it waits keeps it for all the script's time.
+    whole = time.perf_counter() - began
+    assert longest < max(0.08, whole / 2), "a thread that only slept was kept waiting"
+
+
 class TestWaiting:
     def test_others_run_meanwhile(self, text):
         got = []
@@ -465,18 +479,8 @@ class TestWaiting:
         for thread in threads:
             thread.start()
             time.sleep(0.002)
-        longest, last = 0.0, time.perf_counter()
-        began = last
-        while threads[0].is_alive():
-            time.sleep(0.001)
-            now = time.perf_counter()
-            longest, last = max(longest, now - last), now
-        for thread in threads:
-            thread.join()
-        # Whoever holds the interpreter while it waits keeps it for all the script's time.
-        whole = time.perf_counter() - began
-        assert longest < max(0.08, whole / 2), "a thread that only slept was kept waiting"
-
+        runs_meanwhile(threads[0])
+        threads[1].join()
 
     @pytest.mark.parametrize(
         "call",
@@ -524,16 +528,8 @@ class TestWaiting:
         time.sleep(0.02)
         reader = threading.Thread(target=lambda: (cache.get("k"), cache.incr("n")))
         reader.start()
-        longest, last = 0.0, time.perf_counter()
-        while slow.is_alive():
-            time.sleep(0.001)
-            now = time.perf_counter()
-            longest, last = max(longest, now - last), now
-        slow.join()
+        runs_meanwhile(slow)
         reader.join()
-        # Whoever holds the interpreter while it waits keeps it for all the script's time.
-        whole = time.perf_counter() - began
-        assert longest < max(0.08, whole / 2), "a thread that only slept was kept waiting"
 
 
 def test_threads_share_a_cache(cache):
