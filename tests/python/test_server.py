@@ -312,6 +312,41 @@ def test_a_child_does_not_keep_the_port_of_a_parent_that_has_ended(in_process, t
         os.kill(child, signal.SIGKILL)
 
 
+FORK_WITH_CLIENTS = """
+import os, socket, sys, time, pannier
+server = pannier.Server(unix_socket=sys.argv[1])
+clients = [socket.create_connection(("127.0.0.1", server.port)), socket.socket(socket.AF_UNIX)]
+clients[1].connect(sys.argv[1])
+child_end, own_end = socket.socketpair()
+def ping(client):
+    client.settimeout(10)
+    client.sendall(b"PING\\r\\n")
+    return client.recv(100)
+print([ping(client) for client in clients])
+child = os.fork()
+if child == 0:
+    child_end.sendall(b"still open")
+    time.sleep(60)
+    os._exit(0)
+print(own_end.recv(100))
+print([ping(client) for client in clients])
+server.stop()
+print([client.recv(100) for client in clients])
+os.kill(child, 9)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_does_not_keep_connections_that_the_parent_has_closed(in_process, tmp_path):
+    assert in_process(FORK_WITH_CLIENTS, str(tmp_path / "socket")).splitlines() == [
+        "[b'+PONG\\r\\n', b'+PONG\\r\\n']",
+        "b'still open'",
+        "[b'+PONG\\r\\n', b'+PONG\\r\\n']",
+        "[b'', b'']",
+    ]
+
+
 FORK_BESIDE_OTHER_FILES = """
 import fcntl, os, sys, pannier
 server = pannier.Server()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import weakref
 from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import quote
@@ -56,7 +57,8 @@ class Server:
 
     After a fork the server lives in the parent alone. The child's copy still tells `url`, `port`
     and `unix_socket`, so that the child can connect; everything else raises `ForkedError`. The
-    child does not listen: when the parent has ended, the port is free.
+    child holds none of its sockets: when the parent has ended, its clients are told so and the port
+    is free.
     """
 
     def __init__(
@@ -241,20 +243,54 @@ def _identity(descriptor: int) -> "tuple[int, int]":
     return found.st_dev, found.st_ino
 
 
-def _listen_no_more() -> None:
-    """Closes, in a forked child, the sockets on which the parent's servers listen.
+def _leave_to_parent() -> None:
+    """Closes, in a forked child, the sockets of the parent's servers.
 
-    Nobody in the child uses them: the threads that would were not forked. One that was closed in
-    the parent meanwhile (by SHUTDOWN) may have left its number to another file, which stays open.
+    Nobody in the child uses them: the threads that would were not forked. Left open they would
+    keep the port taken, and clients connected to nobody, when the parent has ended.
     """
-    for server in list(_listening):
+    servers = list(_listening)
+    _listening.clear()
+    if not servers:
+        return
+    for server in servers:
         for number, identity in server._sockets:
             try:
+                # One that was closed in the parent meanwhile (by SHUTDOWN) may have left its
+                # number to another file, which stays open.
                 if _identity(number) == identity:
                     os.close(number)
             except OSError:
                 pass
-    _listening.clear()
+    # A connection has the address that its server listens on; its client has another.
+    addresses = {server.port for server in servers} | {server.unix_socket for server in servers}
+    for number in _descriptors():
+        address = _own_address(number)
+        if address and address in addresses:
+            os.close(number)
+
+
+def _descriptors() -> "list[int]":
+    try:
+        return [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        return []
+
+
+def _own_address(descriptor: int) -> "Union[int, str, bytes, None]":
+    """Port or path to which a connected socket is bound; `None` for whatever is no such thing."""
+    try:
+        stream = socket.socket(fileno=descriptor)
+    except OSError:
+        return None
+    try:
+        name = stream.getsockname()
+        stream.getpeername()
+    except OSError:
+        return None
+    finally:
+        stream.detach()
+    return name[1] if isinstance(name, tuple) else name
 
 
 def _as_pem(value: Pem) -> "Union[bytes, str]":
@@ -298,4 +334,4 @@ def _redis(wanted_by: str) -> Any:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_listen_no_more)
+    os.register_at_fork(after_in_child=_leave_to_parent)
