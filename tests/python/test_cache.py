@@ -531,6 +531,19 @@ class TestWaiting:
         runs_meanwhile(slow)
         reader.join()
 
+    def test_a_call_behind_a_long_command_of_a_servers_client(self, server):
+        cache, client = server.cache(), server.client(retry=None)
+        for start in range(0, 400_000, 50_000):
+            cache.rpush("list", *range(start, start + 50_000))
+        slow = threading.Thread(target=client.execute_command, args=("SORT", "list", "ALPHA"))
+        slow.start()
+        time.sleep(0.02)
+        # No script, so only that it holds the list says that it is in the way.
+        reader = threading.Thread(target=lambda: (cache.llen("list"), cache.get("list:none")))
+        reader.start()
+        runs_meanwhile(reader)
+        slow.join()
+
 
 def test_threads_share_a_cache(cache):
     def work(number):

@@ -116,6 +116,12 @@ impl<T, H, L> BiasedLocks<T, H, L> {
         Some(guard)
     }
 
+    /// Whether somebody has a lock at this moment.
+    #[inline]
+    pub fn is_locked(&self, index: usize) -> bool {
+        self.places[index].mutex.is_locked()
+    }
+
     /// Takes a lock if it becomes free in time; waits for readers besides.
     pub fn try_lock_for(&self, index: usize, time: Duration) -> Option<MutexGuard<'_, T>> {
         let guard = self.places[index].mutex.try_lock_for(time)?;

@@ -301,6 +301,12 @@ impl Engine {
         self.scripts.run.is_active()
     }
 
+    /// Whether a request holds data for longer than a brief one does.
+    #[inline]
+    pub fn is_held_up(&self) -> bool {
+        self.keyspace.is_held_up()
+    }
+
     /// Gives the server another id.
     pub(crate) fn renew_run_id(&self) {
         *self.run_id.lock() = random_id(&mut self.rng.lock());

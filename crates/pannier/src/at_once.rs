@@ -4,7 +4,8 @@
 //! than the call. But a pause, a delay for a test, or a script can hold any call back, and
 //! nobody knows before. So these calls come back instead: the direct ones with nothing done, the
 //! general one with a [`Client`] that has the request and gives its reply when it is fed nothing.
-//! What makes a call wait for a lock is a script, so the caller can ask for that first.
+//! What makes a call wait for a lock is a script or another long request, so the caller can ask for
+//! these first.
 //!
 //! Rules: what comes back as a client has been judged (by faults, by the recorder) and is not
 //! asked again. Neighbours: `direct`, `cache`. Tests: `tests/at_once.rs`, and those of the Python
@@ -25,6 +26,13 @@ impl Cache {
     #[inline]
     pub fn runs_script(&self) -> bool {
         self.engine().runs_script()
+    }
+
+    /// Whether another request, which is not brief, holds what a call may have to wait for.
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_held_up(&self) -> bool {
+        self.engine().is_held_up()
     }
 
     /// As [`Cache::get_with`]; `None` when it cannot be done at once, and nothing has happened.

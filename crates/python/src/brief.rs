@@ -4,7 +4,9 @@
 //! whole switch interval (5 ms) before we are back: far too much for a command that takes a
 //! microsecond. So a command that the command table calls fast (constant or logarithmic time)
 //! keeps the lock, and anything else gives it away. While something long runs, brief commands
-//! give it away too, because they may have to wait for a shard that a script holds.
+//! give it away too, because they may have to wait for a shard that it holds: what runs here is
+//! counted, a script is known to the engine, and what else a server's client may have sent is seen
+//! by the shards that stay locked.
 //!
 //! The names come from the table itself, by COMMAND, once in a process. Neighbours: `client` and
 //! `cache` ask here.
@@ -42,7 +44,9 @@ pub(crate) fn span(cache: &pannier::Cache, name: &[u8], args: usize) -> Span {
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     match SPANS.get().and_then(|spans| spans.get(&*lower)) {
-        Some(Span::Brief) if args > ARGS_MAX || is_long_running(cache) => Span::Long,
+        Some(Span::Brief) if args > ARGS_MAX || is_long_running(cache) || cache.is_held_up() => {
+            Span::Long
+        }
         Some(span) => *span,
         None => Span::Long,
     }
@@ -83,8 +87,9 @@ fn span_of_row(row: &Bound<'_, PyAny>) -> PyResult<Option<(Vec<u8>, Span)>> {
     Ok(span.map(|span| (name, span)))
 }
 
-/// Whether something long runs, for which even brief commands may have to wait: called from here,
-/// or a script that a client of a server has sent.
+/// Whether something long is known to run, for which even brief commands may have to wait: called
+/// from here, or a script that a client of a server has sent. Direct calls ask no more, because
+/// they give up where a shard is held.
 #[inline]
 pub(crate) fn is_long_running(cache: &pannier::Cache) -> bool {
     LONG.load(Relaxed) > 0 || cache.runs_script()

@@ -98,9 +98,12 @@ impl Line {
         Ok(Some(brief::span(&self.cache, name.as_slice(), args.len())))
     }
 
-    /// Whether there is so little in the cache that nothing but a script takes long.
+    /// Whether there is so little in the cache that nothing but a script takes long, and nobody is
+    /// in the way.
     pub(crate) fn has_little(&self) -> bool {
-        self.cache.engine().used_memory() < LITTLE && self.requests.len() < BRIEF_MAX
+        self.cache.engine().used_memory() < LITTLE
+            && self.requests.len() < BRIEF_MAX
+            && !self.cache.is_held_up()
     }
 
     /// Whether everything was received.

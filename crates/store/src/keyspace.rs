@@ -68,6 +68,9 @@ pub(crate) type Shards = BiasedLocks<Shard, Tally, Tally>;
 /// as there are shards, but no more than this.
 const READERS_MAX: usize = 16;
 
+/// Looks at a lock that is taken; all of them take some ten microseconds.
+const BRIEF_LOOKS: usize = 300;
+
 /// How long a shard is waited for before a look whether it is worth it.
 const PATIENCE: Duration = Duration::from_millis(5);
 
@@ -122,6 +125,20 @@ impl Keyspace {
             Some(guard) => Some(guard),
             None => self.wait(index),
         }
+    }
+
+    /// Whether a shard is held for longer than a brief command holds it.
+    #[inline]
+    pub fn is_held_up(&self) -> bool {
+        (0..self.shards.len()).any(|index| self.shards.is_locked(index) && self.stays_locked(index))
+    }
+
+    #[cold]
+    fn stays_locked(&self, index: usize) -> bool {
+        (0..BRIEF_LOOKS).all(|_| {
+            std::hint::spin_loop();
+            self.shards.is_locked(index)
+        })
     }
 
     #[cold]
