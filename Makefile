@@ -49,7 +49,7 @@ SANITIZE = RUSTC_BOOTSTRAP=1 PANNIER_STEPS=$${PANNIER_STEPS:-20} cargo test -q \
 
 sanitize: ## run the tests of unsafe code and of threads under AddressSanitizer and ThreadSanitizer
 	RUSTFLAGS="-Zsanitizer=address" $(SANITIZE) --target-dir target/address --tests \
-		-p pannier-collections -p pannier-store
+		-p pannier-lock -p pannier-collections -p pannier-store
 	RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" \
 		$(SANITIZE) --target-dir target/thread -p pannier-store --test threads
 

@@ -23,8 +23,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use pannier_lock::Mutex;
 use pannier_store::{Kept, Now, Open, View};
-use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::engine::Engine;

@@ -11,8 +11,8 @@ use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
 
+use pannier_lock::Mutex;
 use pannier_store::Waiter;
-use parking_lot::Mutex;
 
 use crate::config::{OutputLimit, OutputLimits};
 use crate::mailbox::Mailbox;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use pannier_lock::Mutex;
 use pannier_store::{Compressor, Keyspace, Now, Room, Rules, Turn};
-use parking_lot::Mutex;
 
 use crate::checkpoint::Checkpoints;
 use crate::clients::{Client, Clients, ConnectionInfo};

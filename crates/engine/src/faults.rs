@@ -16,8 +16,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use pannier_lock::Mutex;
 use pannier_resp::Args;
-use parking_lot::Mutex;
 
 use crate::command::Command;
 use crate::condition::Condition;

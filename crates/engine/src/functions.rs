@@ -17,9 +17,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use pannier_lock::{MappedMutexGuard, Mutex, MutexGuard};
 use pannier_resp::{OwnedArgs, split_line};
 use pannier_script::{Ask, FunctionRow, Interrupt, Machine, is_name};
-use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::engine::Engine;
 use crate::error::Error;

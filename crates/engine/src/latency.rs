@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use parking_lot::Mutex;
+use pannier_lock::Mutex;
 
 /// Samples kept of an event.
 const SAMPLES_MAX: usize = 160;

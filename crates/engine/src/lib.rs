@@ -43,6 +43,7 @@ mod stats;
 mod tracking;
 mod transaction;
 mod waiting;
+mod walks;
 
 pub use checkpoint::{Checkpoint, CheckpointId, Extent};
 pub use clients::{Client, ConnectionInfo, Transport};

@@ -8,9 +8,9 @@
 
 use std::collections::VecDeque;
 
+use pannier_lock::Mutex;
 use pannier_resp::Args;
 use pannier_store::Now;
-use parking_lot::Mutex;
 
 use crate::args::is;
 use crate::command::Command;

@@ -22,8 +22,8 @@ use std::sync::atomic::{
 use std::task::Waker;
 
 use bytes::Bytes;
+use pannier_lock::Mutex;
 use pannier_resp::Reply;
-use parking_lot::Mutex;
 
 /// Something for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
+use pannier_lock::Mutex;
 use pannier_store::Now;
-use parking_lot::Mutex;
 
 use crate::clients::{Client, Transport};
 use crate::command::flags;

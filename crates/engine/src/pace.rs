@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::Mutex;
+use pannier_lock::Mutex;
 
 /// Samples in the mean.
 const SAMPLES: usize = 16;

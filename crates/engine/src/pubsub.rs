@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
 
 use bytes::Bytes;
+use pannier_lock::Mutex;
 use pannier_resp::{Protocol, Reply};
 use pannier_store::{Change, Keyspace};
-use parking_lot::Mutex;
 
 use crate::clients::Client;
 use crate::config::{Config, OutputLimits};

@@ -18,9 +18,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
+use pannier_lock::Mutex;
 use pannier_resp::{Args, OwnedArgs};
 use pannier_store::Now;
-use parking_lot::Mutex;
 
 use crate::command::Command;
 use crate::condition::Condition;

@@ -10,11 +10,9 @@
 //! thread, so they touch neither: what they need is in atomics here, and the host is asked to let
 //! another thread serve the clients of the one that the script keeps (`Host::step_aside`).
 //!
-//! Commands that look at one shard after the other hold `walk` for reading, scripts for writing:
-//! so no such command stands in the middle of its walk when a script takes all shards for long.
-//!
-//! Neighbours: `functions` holds the other state, `exec::script` runs, `command::script` and
-//! `command::function` are the commands.
+//! Neighbours: `walks` keeps scripts and commands that walk over the shards apart, `functions`
+//! holds the other state, `exec::script` runs, `command::script` and `command::function` are the
+//! commands.
 
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -22,12 +20,13 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
+use pannier_lock::{MappedMutexGuard, Mutex, MutexGuard};
 use pannier_script::{Cache, Failure, Interrupt, Machine, Versions};
-use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::functions::Functions;
+use crate::walks::{Walking, Walks};
 
 /// What scripts are told: the versions whose behaviour they can expect.
 pub(crate) const VERSIONS: Versions = Versions { name: "valkey", redis: "7.2.4", valkey: "9.1.0" };
@@ -52,7 +51,7 @@ pub(crate) struct Evaluator {
 #[derive(Default)]
 pub(crate) struct Scripts {
     evaluator: Mutex<Option<Evaluator>>,
-    walk: RwLock<()>,
+    walks: Walks,
     pub(crate) run: Run,
     /// For INFO: bytes that Lua holds for EVAL, bytes beside that, scripts, evicted scripts.
     pub(crate) lua_bytes: AtomicUsize,
@@ -84,16 +83,6 @@ pub(crate) struct Run {
     started_us: AtomicU64,
 }
 
-/// A permission to walk over the shards, or to run a script.
-pub(crate) enum Walk<'a> {
-    /// The request needs none.
-    Free,
-    /// Others may walk, too.
-    Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'a, ()>),
-    /// Nobody else walks.
-    Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'a, ()>),
-}
-
 impl Scripts {
     /// The Lua state of EVAL, made if there is none.
     ///
@@ -102,7 +91,7 @@ impl Scripts {
     pub(crate) fn evaluator(
         &self,
         engine: &Engine,
-    ) -> Result<parking_lot::MappedMutexGuard<'_, Evaluator>, Failure> {
+    ) -> Result<MappedMutexGuard<'_, Evaluator>, Failure> {
         let held = self.run.wait(&self.evaluator);
         let mut held = held.map_err(|error| Failure::new(error.message()))?;
         if held.is_none() {
@@ -158,18 +147,18 @@ impl Scripts {
     }
 
     /// The permission that a request needs which opens `each` shard after the other, or which is
-    /// a script.
+    /// a script; others need none.
     ///
     /// # Errors
     /// The server is busy.
-    pub(crate) fn walk(&self, each: bool, script: bool) -> Result<Walk<'_>, Error> {
+    #[inline]
+    pub(crate) fn walk(&self, each: bool, script: bool) -> Result<Option<Walking<'_>>, Error> {
+        if each || script { self.wait_to_walk(script).map(Some) } else { Ok(None) }
+    }
+
+    fn wait_to_walk(&self, alone: bool) -> Result<Walking<'_>, Error> {
         loop {
-            let permission = match (each, script) {
-                (_, true) => self.walk.try_write_for(PATIENCE).map(Walk::Alone),
-                (true, false) => self.walk.try_read_for(PATIENCE).map(Walk::Shared),
-                (false, false) => Some(Walk::Free),
-            };
-            if let Some(permission) = permission {
+            if let Some(permission) = self.walks.enter(alone, PATIENCE) {
                 return Ok(permission);
             }
             if let Some(error) = self.run.busy_error() {

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use pannier_lock::Mutex;
 use pannier_store::direct::{Tallies, Tally};
-use parking_lot::Mutex;
 
 use crate::command::Table;
 

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
+use pannier_lock::Mutex;
 use pannier_resp::{Protocol, Reply};
 use pannier_store::{Change, Keyspace};
-use parking_lot::Mutex;
 
 use crate::clients::Client;
 use crate::config::OutputLimits;

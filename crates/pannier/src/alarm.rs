@@ -3,17 +3,22 @@
 //! Whoever posts a letter wakes the waker that lies in the box; an asynchronous program leaves
 //! its own there instead (`Client::poll_wake`).
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 /// Rings until somebody has waited for it.
 #[derive(Default)]
 pub(crate) struct Alarm {
-    rung: Mutex<bool>,
+    state: Mutex<State>,
     bell: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    rung: bool,
+    /// Somebody waits: ringing for nobody would be a system call for nothing.
+    awaited: bool,
 }
 
 impl Alarm {
@@ -26,11 +31,17 @@ impl Alarm {
 
     /// Waits until it has been rung since the last wait, or for so long.
     pub(crate) fn wait(&self, most: Duration) {
-        let mut rung = self.rung.lock();
-        if !*rung {
-            self.bell.wait_for(&mut rung, most);
+        let mut state = self.state();
+        if !state.rung {
+            state.awaited = true;
+            let woken = self.bell.wait_timeout(state, most);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        *rung = false;
+        *state = State::default();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -40,7 +51,12 @@ impl Wake for Alarm {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        *self.rung.lock() = true;
-        self.bell.notify_one();
+        let mut state = self.state();
+        state.rung = true;
+        let awaited = state.awaited;
+        drop(state);
+        if awaited {
+            self.bell.notify_one();
+        }
     }
 }

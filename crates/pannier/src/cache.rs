@@ -21,8 +21,8 @@ use pannier_engine::{
     ConnectionInfo, Engine, Host, Lane, Mailbox, Next, Now, Options, Session, Transport,
 };
 use pannier_host::now;
+use pannier_lock::MappedMutexGuard;
 use pannier_resp::{OwnedArgs, Protocol, Reply};
-use parking_lot::MappedMutexGuard;
 
 use crate::builder::CacheBuilder;
 use crate::calls::Flights;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
 use pannier_engine::{ClockChange, ClockState, Facts, Host, ShutdownRequest};
-use parking_lot::RwLock;
+use pannier_lock::Mutex;
 
 use crate::house::House;
 
@@ -25,19 +25,19 @@ use crate::house::House;
 pub(crate) struct EmbeddedHost {
     pub(crate) clock: Clock,
     pub(crate) house: Arc<House>,
-    attached: RwLock<Option<Arc<dyn Host>>>,
+    attached: Mutex<Option<Arc<dyn Host>>>,
     /// There is a server, or about to be.
     reserved: AtomicBool,
 }
 
 impl EmbeddedHost {
     pub(crate) fn new(clock: Clock, house: Arc<House>) -> Self {
-        Self { clock, house, attached: RwLock::new(None), reserved: AtomicBool::new(false) }
+        Self { clock, house, attached: Mutex::new(None), reserved: AtomicBool::new(false) }
     }
 
     /// Lets a server answer what only a server can, or none any more; returns the one before.
     pub(crate) fn attach(&self, server: Option<Arc<dyn Host>>) -> Option<Arc<dyn Host>> {
-        std::mem::replace(&mut self.attached.write(), server)
+        std::mem::replace(&mut self.attached.lock(), server)
     }
 
     /// Keeps the place of the one server for the caller; false when there is one already.
@@ -52,7 +52,7 @@ impl EmbeddedHost {
     }
 
     fn attached(&self) -> Option<Arc<dyn Host>> {
-        self.attached.read().clone()
+        self.attached.lock().clone()
     }
 }
 

@@ -14,14 +14,13 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::{Engine, Now};
 use pannier_host::now;
-use parking_lot::{Condvar, Mutex};
 
 /// Who frees expired keys and does the periodic work.
 ///
@@ -113,7 +112,7 @@ impl House {
     pub(crate) fn ring(&self) {
         let is_awaited = self.staffed.load(Relaxed) && !self.replaced.load(Relaxed);
         let is_first = is_awaited && !self.rung.swap(true, AcqRel);
-        if is_first && self.state.lock().asleep {
+        if is_first && self.state().asleep {
             self.bell.notify_one();
         }
     }
@@ -121,7 +120,7 @@ impl House {
     /// Frees something elsewhere, if there is a thread.
     pub(crate) fn discard(&self, garbage: Garbage) {
         if self.staffed.load(Relaxed) {
-            let mut state = self.state.lock();
+            let mut state = self.state();
             if !state.closing {
                 state.garbage.push(garbage);
                 if state.asleep {
@@ -173,7 +172,7 @@ impl House {
             let Some(engine) = engine.upgrade() else { return };
             let mut wait = FOREVER;
             if !self.replaced.load(Relaxed) && !clock.is_frozen() {
-                while engine.expire(now(clock), STEP).more && !self.state.lock().closing {
+                while engine.expire(now(clock), STEP).more && !self.state().closing {
                     std::thread::yield_now();
                 }
                 let now = now(clock);
@@ -201,13 +200,13 @@ impl House {
 
     /// Waits until it is rung, frees what was handed over; false when all is over.
     fn sleep(&self, wait: Duration) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         if !state.closing {
-            self.bell.wait_for(&mut state, GAP);
+            state = self.wait_for(state, GAP);
         }
         if !self.rung.load(Relaxed) && !state.closing && state.garbage.is_empty() && wait > GAP {
             state.asleep = true;
-            self.bell.wait_for(&mut state, wait - GAP);
+            state = self.wait_for(state, wait - GAP);
             state.asleep = false;
         }
         self.rung.swap(false, AcqRel);
@@ -216,11 +215,19 @@ impl House {
         drop(garbage);
         !closing
     }
+
+    fn wait_for<'s>(&self, state: MutexGuard<'s, State>, time: Duration) -> MutexGuard<'s, State> {
+        self.bell.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Housekeeper {
     fn drop(&mut self) {
-        self.house.state.lock().closing = true;
+        self.house.state().closing = true;
         self.house.bell.notify_one();
         let Some(thread) = self.thread.take() else { return };
         // The last handle may have been dropped by what the thread itself woke.

@@ -12,8 +12,8 @@
 use std::sync::Arc;
 
 use pannier_engine::{Engine, Lane, Session, thread_number};
+use pannier_lock::{MappedMutexGuard, Mutex, MutexGuard};
 use pannier_resp::{Batch, OwnedArgs, Protocol, Reply};
-use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 /// All seats of a cache.
 pub(crate) struct Seats {

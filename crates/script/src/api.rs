@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use mlua::{Lua, MultiValue, Result, Table, Value, Variadic};
+use pannier_lock::Mutex;
 use pannier_resp::{OwnedArgs, Protocol, Reply, format_f64};
-use parking_lot::Mutex;
 
 use crate::ask::{Ask, Call, LogLevel, Versions, ask};
 use crate::cache::sha1_hex;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use mlua::{Function, Lua, MultiValue, Result, Table, Value};
-use parking_lot::Mutex;
+use pannier_lock::Mutex;
 
 use crate::failure::{Failure, reply};
 use crate::shebang::{Flags, flags};

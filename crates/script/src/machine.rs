@@ -13,8 +13,8 @@ use std::sync::Arc;
 use bstr::BStr;
 use mlua::chunk::ChunkMode;
 use mlua::{Error, Function, HookTriggers, Lua, Table, Value, VmState};
+use pannier_lock::Mutex;
 use pannier_resp::Reply;
-use parking_lot::Mutex;
 
 use crate::api::{self, Line};
 use crate::ask::{Ask, Versions, answering, ask};

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use std::thread::ThreadId;
 
-use parking_lot::Mutex;
+use pannier_lock::Mutex;
 use tokio::sync::Notify;
 
 /// See the module's header.

@@ -8,13 +8,12 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::config::Config;
 use pannier_engine::{ClockChange, ClockState, Facts, Host, Listener, ShutdownRequest};
-use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
 use crate::process;
@@ -127,23 +126,27 @@ pub(crate) struct End {
 
 impl End {
     pub(crate) fn reach(&self) {
-        *self.reached.lock() = true;
+        *self.state() = true;
         self.blocking.notify_all();
         self.waiting.notify_waiters();
     }
 
     pub(crate) fn wait(&self) {
-        self.blocking.wait_while(&mut self.reached.lock(), |reached| !*reached);
+        drop(self.blocking.wait_while(self.state(), |reached| !*reached));
     }
 
     pub(crate) async fn reached(&self) {
         loop {
             let waiting = self.waiting.notified();
-            if *self.reached.lock() {
+            if *self.state() {
                 return;
             }
             waiting.await;
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, bool> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

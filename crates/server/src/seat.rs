@@ -24,7 +24,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use pannier_lock::Mutex;
 
 use crate::connection::{Connection, Served};
 use crate::worker::{Resident, Scratch, Worker};

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use pannier_clock::Clock;
 use pannier_engine::{Engine, Lane, Session};
+use pannier_lock::Mutex;
 use pannier_resp::{Batch, Protocol, Reply};
-use parking_lot::Mutex;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;

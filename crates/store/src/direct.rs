@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pannier_collections::{Entry, NewPayload};
-use parking_lot::MutexGuard;
+use pannier_lock::MutexGuard;
 
 use crate::events::class;
 use crate::hash::Key;

@@ -12,7 +12,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use parking_lot::Mutex;
+use pannier_lock::Mutex;
 
 use crate::hash::Key;
 use crate::interest::Change;

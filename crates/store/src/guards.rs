@@ -6,7 +6,7 @@
 //!
 //! Neighbours: `view` is the only user; `keyspace` says how long a lock is waited for.
 
-use parking_lot::MutexGuard;
+use pannier_lock::MutexGuard;
 
 use crate::hash::Key;
 use crate::keyspace::Keyspace;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use pannier_collections::BiasedLocks;
-use parking_lot::MutexGuard;
+use pannier_lock::{BiasedLocks, MutexGuard};
 
 use crate::counters::{Counters, Totals};
 use crate::database::Database;

@@ -16,6 +16,7 @@ use super::source::File;
 
 /// Our crates by folder, with the level of each.
 pub(super) const LEVELS: &[(&str, &str, u8)] = &[
+    ("crates/lock", "pannier-lock", 0),
     ("crates/collections", "pannier-collections", 0),
     ("crates/resp", "pannier-resp", 0),
     ("crates/clock", "pannier-clock", 0),
@@ -54,6 +55,7 @@ const REFUSED: &[(&str, &[&str], &str)] = &[
     (
         "crates/python",
         &[
+            "pannier-lock",
             "pannier-collections",
             "pannier-resp",
             "pannier-clock",
@@ -80,6 +82,8 @@ const SHELL_ONLY: &[(&str, &str)] = &[
 const SHELL_TOO: &[(&str, &str)] = &[
     // It is the one reader of the system's clocks.
     ("crates/clock", "rustix"),
+    // A thread sleeps by the system's futex.
+    ("crates/lock", "rustix"),
 ];
 
 /// Checks one Cargo.toml.

@@ -29,6 +29,7 @@ const CORE: &[&str] = &[
 /// Rooms that know no socket and no file; `clock` is one of them.
 const NO_IO: &[&str] = &[
     "crates/clock",
+    "crates/lock",
     "crates/collections",
     "crates/resp",
     "crates/store",
@@ -36,6 +37,9 @@ const NO_IO: &[&str] = &[
     "crates/script",
     "crates/engine",
 ];
+
+/// The homes of unsafe code.
+const UNSAFE: &[&str] = &["crates/collections", "crates/lock"];
 
 const ENGINE: &[&str] = &["crates/engine"];
 
@@ -67,12 +71,12 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
         }
     }
     found.extend(attributes(file));
-    if file.room() == "crates/collections" {
+    if UNSAFE.contains(&file.room()) {
         found.extend(safety_notes(file));
     } else {
         found.extend(words(&file.code, "unsafe").map(|at| {
-            let text = "`unsafe` lives in crates/collections only: build on its safe roof, or add \
-                        the smallest operation there";
+            let text = "`unsafe` lives in crates/collections and crates/lock only: build on their \
+                        safe roof, or add the smallest operation there";
             Finding::error(file, line_of(&file.code, at), text)
         }));
     }
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_lives_in_one_room_with_notes() {
+    fn unsafe_lives_in_two_rooms_with_notes() {
         assert_eq!(findings("crates/store/src/x.rs", "fn f() { unsafe { g() } }").len(), 1);
         assert_eq!(findings("crates/store/src/x.rs", "#![forbid(unsafe_code)] // unsafe").len(), 0);
         let path = "crates/collections/src/x.rs";

@@ -13,11 +13,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
 
 use super::SetOptions;
 use crate::cache::Cache;
@@ -62,7 +61,7 @@ struct Pilot<'f> {
 impl Flights {
     fn board(&self, place: Place) -> Role<'_> {
         let own = std::thread::current().id();
-        match self.0.lock().entry(place) {
+        match lock(&self.0).entry(place) {
             Entry::Occupied(held) if held.get().pilot == own => Role::Within,
             Entry::Occupied(held) => Role::Passenger(Arc::clone(held.get())),
             Entry::Vacant(free) => {
@@ -79,22 +78,24 @@ impl Flights {
 impl Flight {
     /// Waits for what it brings; `None` when it has failed.
     fn wait(&self) -> Option<Bytes> {
-        let mut state = self.state.lock();
-        loop {
-            match &*state {
-                State::Flying => self.landed.wait(&mut state),
-                State::Landed(value) => return Some(value.clone()),
-                State::Failed => return None,
-            }
+        let flying = |state: &mut State| matches!(state, State::Flying);
+        let state = self.landed.wait_while(lock(&self.state), flying);
+        match &*state.unwrap_or_else(PoisonError::into_inner) {
+            State::Landed(value) => Some(value.clone()),
+            State::Flying | State::Failed => None,
         }
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Pilot<'_> {
     fn drop(&mut self) {
-        self.flights.0.lock().remove(&self.place);
+        lock(&self.flights.0).remove(&self.place);
         let brought = self.brought.take();
-        *self.flight.state.lock() = brought.map_or(State::Failed, State::Landed);
+        *lock(&self.flight.state) = brought.map_or(State::Failed, State::Landed);
         self.flight.landed.notify_all();
     }
 }

@@ -277,7 +277,7 @@ def _descriptors() -> "list[int]":
         return []
 
 
-def _own_address(descriptor: int) -> "Union[int, str, bytes, None]":
+def _own_address(descriptor: int) -> Any:
     """Port or path to which a connected socket is bound; `None` for whatever is no such thing."""
     try:
         stream = socket.socket(fileno=descriptor)

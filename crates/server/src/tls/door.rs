@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 use pannier_clock::Clock;
 use pannier_engine::Certificate;
 use pannier_engine::config::Config;
-use parking_lot::Mutex;
+use pannier_lock::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 

@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use pannier_clock::Clock;
-use parking_lot::Mutex;
+use pannier_lock::Mutex;
 use rustls::server::StoresServerSessions;
 
 /// See the module's header.

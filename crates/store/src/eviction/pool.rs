@@ -11,7 +11,7 @@
 //! Rules: a pool holds candidates for one policy and one scope; asked for others it starts anew.
 //! Its lock is taken before any shard's. Neighbours: `mod` for the rounds.
 
-use parking_lot::{Mutex, MutexGuard};
+use pannier_lock::{Mutex, MutexGuard};
 
 use super::{Policy, Scope};
 

@@ -29,7 +29,7 @@ use std::sync::atomic::{
 };
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use crate::mutex::{Mutex, MutexGuard};
 
 /// So many reads through the mutex open a lock to readers. Closing it costs about ten reads.
 const READS: u32 = 16;
