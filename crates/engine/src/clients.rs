@@ -85,8 +85,12 @@ pub struct Client {
     pub(crate) last_command: AtomicI32,
     /// Commands queued by MULTI, -1 outside a transaction.
     pub(crate) queued: AtomicI32,
+    /// Bytes of these commands.
+    pub(crate) queued_len: AtomicUsize,
     /// Keys watched.
     pub(crate) watched: AtomicUsize,
+    /// Bytes that they take.
+    pub(crate) watched_len: AtomicUsize,
     /// Subscriptions to channels, patterns and shard channels.
     pub(crate) subscribed: [AtomicUsize; 3],
     /// Bits: it tracks keys, by prefixes, and whoever is told in its place has gone.
@@ -165,9 +169,11 @@ impl Client {
         if is_sent { limits.pubsub } else { limits.normal }
     }
 
-    /// Memory held for it: buffers and this record.
+    /// Memory held for it: buffers, what MULTI has queued, watched keys, and this record.
     pub fn memory(&self) -> usize {
         self.query_len.load(Relaxed)
+            + self.queued_len.load(Relaxed)
+            + self.watched_len.load(Relaxed)
             + self.query_free.load(Relaxed)
             + self.output_len.load(Relaxed)
             + self.mailbox.waiting()
@@ -232,7 +238,9 @@ impl Clients {
             last_seen_ms: AtomicU64::new(now_ms),
             last_command: AtomicI32::new(-1),
             queued: AtomicI32::new(-1),
+            queued_len: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
+            watched_len: AtomicUsize::new(0),
             subscribed: Default::default(),
             tracking: AtomicU32::new(0),
             redirect: AtomicU64::new(0),

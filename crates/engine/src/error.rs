@@ -11,19 +11,29 @@ use pannier_store::WrongType;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     text: Cow<'static, str>,
-    /// INFO errorstats has it already: a script failed by an error of a command.
-    counted: bool,
+    origin: Origin,
+}
+
+/// How INFO errorstats counts an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// By its code.
+    Command,
+    /// By its code while there are not too many.
+    Script,
+    /// It did already: a script failed by an error of a command.
+    Counted,
 }
 
 impl Error {
     /// An error with a fixed text.
     pub const fn new(text: &'static str) -> Self {
-        Self { text: Cow::Borrowed(text), counted: false }
+        Self { text: Cow::Borrowed(text), origin: Origin::Command }
     }
 
     /// An error with a text made for the occasion.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: Cow::Owned(text.into()), counted: false }
+        Self { text: Cow::Owned(text.into()), origin: Origin::Command }
     }
 
     /// The whole text, code first.
@@ -31,9 +41,9 @@ impl Error {
         &self.text
     }
 
-    /// Whether INFO errorstats has it already.
-    pub(crate) const fn is_counted(&self) -> bool {
-        self.counted
+    /// How INFO errorstats counts it.
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The code: the first word.
@@ -102,7 +112,8 @@ impl Error {
     /// The error that a script ended with.
     pub(crate) fn script(failure: &pannier_script::Failure) -> Self {
         let error = Self::text(String::from_utf8_lossy(&failure.reply()).into_owned());
-        Self { counted: failure.counted, ..error }
+        let origin = if failure.counted { Origin::Counted } else { Origin::Script };
+        Self { origin, ..error }
     }
 
     /// An expiry outside what fits.

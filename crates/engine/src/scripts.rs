@@ -138,6 +138,11 @@ impl Scripts {
         Ok(())
     }
 
+    /// Counts evicted scripts from 0 again.
+    pub(crate) fn reset_evicted(&self) {
+        self.evicted.store(0, Relaxed);
+    }
+
     /// Takes down what INFO says of the scripts of EVAL.
     pub(crate) fn publish(&self, machine: &Machine, cache: &Cache, evicted: u64) {
         self.lua_bytes.store(machine.used_memory(), Relaxed);

@@ -47,6 +47,8 @@ pub struct Session {
     pub(crate) local: bool,
     pub(crate) reply_mode: ReplyMode,
     pub(crate) closing: bool,
+    /// It has asked for the end of the server.
+    pub(crate) ends_server: bool,
     /// What MULTI opened, if it did.
     pub(crate) queue: Option<Queue>,
     /// EXEC is running its queue: no command may wait.
@@ -86,6 +88,7 @@ impl Session {
             local,
             reply_mode: ReplyMode::On,
             closing: false,
+            ends_server: false,
             queue: None,
             in_exec: false,
             watches: Watches::default(),
@@ -181,6 +184,11 @@ impl Session {
         self.closing = true;
         self.unsubscribe_all();
         self.engine.clients.leave(&self.client);
+    }
+
+    /// Whether it closes because it has ended the server (SHUTDOWN).
+    pub fn ends_server(&self) -> bool {
+        self.ends_server
     }
 
     /// What is executed from now on came in one round trip. A shell says so where requests arrive

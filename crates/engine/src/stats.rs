@@ -16,8 +16,11 @@ use pannier_store::direct::{Tallies, Tally};
 
 use crate::command::Table;
 
-/// Codes of errors counted separately, at most; more than that are dropped (as in Redis).
+/// Codes counted separately before those that scripts make up share one.
 const ERROR_CODES_MAX: usize = 128;
+
+/// The code that they share.
+const OVERFLOW: &str = "ERRORSTATS_OVERFLOW";
 /// Values below this are counted exactly by a histogram.
 const EXACT: u64 = 16;
 /// Steps within one power of two.
@@ -158,12 +161,22 @@ impl Lane {
 
     /// Counts an error reply by its code.
     pub(crate) fn count_error(&self, code: &str) {
+        self.count_code(code, usize::MAX);
+    }
+
+    /// The same for an error that a script has made up: there may be any number of them.
+    pub(crate) fn count_script_error(&self, code: &str) {
+        self.count_code(code, ERROR_CODES_MAX);
+    }
+
+    fn count_code(&self, code: &str, codes_max: usize) {
         self.errors.add(1);
         let mut codes = self.error_codes.lock();
         if let Some(n) = codes.get_mut(code) {
             *n += 1;
-        } else if codes.len() < ERROR_CODES_MAX {
-            codes.insert(code.to_owned(), 1);
+        } else {
+            let code = if codes.len() < codes_max { code } else { OVERFLOW };
+            *codes.entry(code.to_owned()).or_default() += 1;
         }
     }
 }
@@ -284,8 +297,11 @@ impl Stats {
     pub(crate) fn reset(&self, keyspace: [u64; 5]) {
         let sums = self.sums();
         let changes = self.baseline.lock().changes;
+        // Codes are forgotten and not subtracted, which makes room for others.
+        self.lanes.lock().iter().for_each(|lane| lane.error_codes.lock().clear());
+        let error_codes = BTreeMap::new();
         // The number of changes since the last save is no statistic: a reset leaves it.
-        *self.baseline.lock() = Totals { changes, ..sums };
+        *self.baseline.lock() = Totals { changes, error_codes, ..sums };
         *self.keyspace_baseline.lock() = keyspace;
     }
 
@@ -349,10 +365,6 @@ impl Totals {
                 *sum = sum.saturating_sub(*base);
             }
         }
-        for (code, n) in &mut self.error_codes {
-            *n = n.saturating_sub(base.error_codes.get(code).copied().unwrap_or(0));
-        }
-        self.error_codes.retain(|_, n| *n > 0);
         let mut base = base.clone();
         for (sum, base) in self.plain().into_iter().zip(base.plain()) {
             *sum = sum.saturating_sub(*base);
@@ -439,5 +451,16 @@ mod tests {
         assert_eq!((totals.commands[1].calls, totals.commands[1].usec), (1, 7));
         assert_eq!((totals.errors, totals.keyspace[0]), (0, 1));
         assert_eq!(totals.commands[1].percentile(50.0), 7);
+    }
+
+    #[test]
+    fn codes_that_scripts_make_up_leave_room_for_others() {
+        let lane = Lane::new(0);
+        (0..200).for_each(|number| lane.count_script_error(&format!("CODE{number}")));
+        lane.count_error("WRONGTYPE");
+        lane.count_script_error("CODE7");
+        let codes = lane.error_codes.lock();
+        assert_eq!((codes[OVERFLOW], codes["WRONGTYPE"], codes["CODE7"]), (72, 1, 2));
+        assert_eq!((codes.len(), lane.errors.get()), (ERROR_CODES_MAX + 2, 202));
     }
 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use pannier_resp::OwnedArgs;
+use pannier_resp::{Args, OwnedArgs};
 use pannier_store::Watcher;
 
 use crate::command::{Resolved, flags};
@@ -27,12 +27,20 @@ pub(crate) struct Queue {
     pub(crate) commands: Vec<Queued>,
     /// A command was refused while queueing: EXEC will abort.
     pub(crate) failed: bool,
+    /// Bytes of the commands' arguments, as they came over the wire.
+    bytes: usize,
 }
 
 impl Queue {
     /// The flags that any of the queued commands has.
     pub(crate) fn flags(&self) -> u32 {
         self.commands.iter().fold(0, |all, queued| all | queued.found.command.flags)
+    }
+
+    /// Adds a command.
+    pub(crate) fn push(&mut self, found: Resolved, args: Args<'_>) {
+        self.bytes += args.wire_len();
+        self.commands.push(Queued { found, args: OwnedArgs::new(args.iter()) });
     }
 
     /// Whether any queued command may write.
@@ -46,7 +54,13 @@ impl Queue {
 pub(crate) struct Watches {
     pub(crate) flag: Watcher,
     pub(crate) keys: Vec<(usize, Box<[u8]>)>,
+    /// What they take: here, and in the store's table of interest.
+    bytes: usize,
 }
+
+/// What a watched key takes besides two copies of its bytes: its place in the list, and a flag and
+/// an entry in the table.
+const WATCH_OVERHEAD: usize = 80;
 
 impl Watches {
     /// Whether a watched key has changed.
@@ -74,7 +88,15 @@ impl Session {
     pub(crate) fn publish_transaction(&self) {
         let queued = self.queue.as_ref().map_or(-1, |queue| queue.commands.len() as i32);
         self.client.queued.store(queued, Relaxed);
+        self.client.queued_len.store(self.queued_len(), Relaxed);
         self.client.watched.store(self.watches.keys.len(), Relaxed);
+        self.client.watched_len.store(self.watches.bytes, Relaxed);
+    }
+
+    /// Bytes of the commands that MULTI has queued: input that was read and not executed.
+    #[inline]
+    pub fn queued_len(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes)
     }
 
     /// Watches a key; the flag itself is left with the store by the caller.
@@ -84,6 +106,7 @@ impl Session {
             return None;
         }
         self.watches.keys.push((database, key.into()));
+        self.watches.bytes += 2 * key.len() + WATCH_OVERHEAD;
         Some(Arc::clone(&self.watches.flag))
     }
 }

@@ -193,7 +193,10 @@ impl Connection {
         let given_up = self.is_held() && self.worker.is_draining();
         // Who has hung up is not served any more, whatever it sent behind what it waits for.
         let left = self.ended && (!self.more || self.session.is_waiting());
-        self.closing || given_up || left
+        // Who has asked for the end of the server takes the end of its connection for it: it comes
+        // when nobody is let in any more.
+        let early = self.session.ends_server() && !self.worker.is_draining();
+        self.closing && !early || given_up || left
     }
 
     /// Whether the next request may not be executed yet.
@@ -294,7 +297,8 @@ impl Connection {
             self.input.extend_from_slice(&read[consumed..]);
         }
         self.more = matches!(left, Left::Early);
-        Ok(())
+        // What is left of this read is short, but MULTI may have queued any number of them.
+        if self.session.queued_len() > 0 { self.check_query_limit() } else { Ok(()) }
     }
 
     /// Reads behind what is already there, straight into the connection's own buffer.
@@ -311,10 +315,17 @@ impl Connection {
         self.count_read(len);
         self.missing = self.missing.saturating_sub(len);
         self.more |= len > 0;
-        if self.input.len() > self.worker.engine.peek_config().client_query_buffer_limit {
+        self.check_query_limit()?;
+        Ok(Poll::Ready(()))
+    }
+
+    /// Ends the connection when it keeps too much that was not executed.
+    fn check_query_limit(&self) -> Result<(), End> {
+        let kept = self.input.len() + self.session.queued_len();
+        if kept > self.worker.engine.peek_config().client_query_buffer_limit {
             return Err(End::QueryLimit);
         }
-        Ok(Poll::Ready(()))
+        Ok(())
     }
 
     fn nothing_arrived(&mut self) -> Poll<()> {

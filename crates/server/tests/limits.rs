@@ -90,6 +90,25 @@ fn an_unfinished_request_over_the_query_limit_is_cut() {
 }
 
 #[test]
+fn a_transaction_over_the_query_limit_is_cut() {
+    let server = serve(&[("client-query-buffer-limit", "1mb")]);
+    let (mut client, mut other) = (Wire::to(&server), Wire::to(&server));
+    let set = format!("*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$10000\r\n{}\r\n", "x".repeat(10_000));
+    assert_eq!(client.ask("MULTI"), "+OK");
+    for _ in 0..100 {
+        client.send(&set);
+        assert_eq!(client.line(), "+QUEUED");
+    }
+    other.ask("CLIENT LIST");
+    let shown = other.line();
+    assert!(shown.contains("multi=100") && shown.contains("multi-mem=1003200"), "{shown}");
+    (0..5).for_each(|_| client.send(&set));
+    let rest = String::from_utf8(client.rest()).unwrap();
+    assert_eq!(rest.replace("+QUEUED\r\n", ""), "");
+    assert_eq!(other.info("client_query_buffer_limit_disconnections"), 1);
+}
+
+#[test]
 fn idle_clients_are_closed_after_the_timeout_and_others_are_not() {
     let (clock, hand) = Clock::virtual_at(1_700_000_000_000);
     let config = config(&[("timeout", "60"), ("hz", "100")]);

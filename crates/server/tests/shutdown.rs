@@ -49,6 +49,24 @@ fn shutdown_by_a_client_ends_the_server_and_closes_without_a_reply() {
 }
 
 #[test]
+fn nobody_is_let_in_when_the_connection_that_asked_for_the_end_is_closed() {
+    for number in 0..40 {
+        let server = serve(&[]);
+        let addr = server.addrs()[0];
+        let mut client = Wire::to(&server);
+        client.send(if number % 2 == 0 {
+            "SHUTDOWN NOSAVE\r\n"
+        } else {
+            "SHUTDOWN NOSAVE NOW\r\n"
+        });
+        assert_eq!(client.rest(), b"");
+        // A socket may be given the very port and meet itself.
+        let met = TcpStream::connect(addr).is_ok_and(|own| own.local_addr().unwrap() != addr);
+        assert!(!met, "{number}");
+    }
+}
+
+#[test]
 fn shutdown_now_does_not_wait_for_a_client_that_never_reads() {
     let server = serve(&[]);
     let (mut deaf, mut client) = (Wire::to(&server), Wire::to(&server));

@@ -432,9 +432,9 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
     let _ = write!(
         line,
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} capa= db={} sub={} \
-         psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
-         obl=0 oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir={} resp={} \
-         lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+         psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs=0 \
+         rbp=0 obl=0 oll={} omem={output} tot-mem={} events={} cmd={command} user={} redir={} \
+         resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
         client.id,
         client.addr,
         client.laddr,
@@ -449,6 +449,7 @@ fn describe(engine: &Engine, client: &Client, now_ms: u64) -> String {
         client.watched.load(Relaxed),
         client.query_len.load(Relaxed),
         client.query_free.load(Relaxed),
+        client.queued_len.load(Relaxed),
         client.output_chunks.load(Relaxed),
         client.memory(),
         if output > 0 { "rw" } else { "r" },

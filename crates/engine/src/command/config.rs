@@ -136,6 +136,7 @@ fn config_resetstat(cx: &mut Context<'_>) -> Result<Done, Error> {
     let stats = cx.view.stats();
     cx.engine.stats.reset(stats.counts());
     cx.engine.compressor.reset_rejected();
+    cx.engine.scripts.reset_evicted();
     cx.ok()
 }
 

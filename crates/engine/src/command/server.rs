@@ -138,5 +138,9 @@ fn shutdown(cx: &mut Context<'_>) -> Result<Done, Error> {
         return Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."));
     }
     cx.engine.host.shutdown(request).map_err(|reason| Error::text(format!("ERR {reason}")))?;
-    if request.abort { cx.ok() } else { Ok(Done::Close) }
+    if request.abort {
+        return cx.ok();
+    }
+    cx.session.ends_server = true;
+    Ok(Done::Close)
 }

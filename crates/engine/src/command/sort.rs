@@ -179,8 +179,10 @@ fn run(cx: &mut Context<'_>, mut request: Request<'_>) -> Result<Done, Error> {
         kind => kind,
     };
     let mut ordered = !request.unordered;
-    if !ordered && kind == Some(Kind::Set) && request.store.is_some() {
-        // What is stored must not depend on the order in which a set happens to lie.
+    let lasts = request.store.is_some() || cx.view.is_nested();
+    if !ordered && kind == Some(Kind::Set) && lasts {
+        // What is stored, and what a script sees, must not depend on the order in which a set
+        // happens to lie.
         (ordered, request.alpha, request.by) = (true, true, None);
     }
     let (mut buffer, mut elements) = (Vec::new(), Vec::new());

@@ -29,7 +29,7 @@ pub(crate) use settle::{Executed, seen, settle};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
-use pannier_resp::{Args, Batch, OwnedArgs, Reply};
+use pannier_resp::{Args, Batch, Reply};
 use pannier_store::Now;
 
 use crate::args::is;
@@ -39,7 +39,6 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::logs::Request;
 use crate::session::{ReplyMode, Session};
-use crate::transaction::Queued;
 use crate::waiting;
 
 /// What became of a batch.
@@ -227,7 +226,7 @@ fn enqueue(
     }
     settle::seen(session, found.id, now);
     if let Some(queue) = &mut session.queue {
-        queue.commands.push(Queued { found, args: OwnedArgs::new(args.iter()) });
+        queue.push(found, args);
     }
     session.publish_transaction();
     reply.simple("QUEUED");

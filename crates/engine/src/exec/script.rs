@@ -62,7 +62,7 @@ pub(crate) fn run(
     if let Some(line) = reply.starts_with_error_at(mark) {
         // An error that the script returned as its reply, with bytes that an `Error` cannot hold.
         let code = line.split(|byte| *byte == b' ').next().unwrap_or_default();
-        cx.session.lane.count_error(&String::from_utf8_lossy(code));
+        cx.session.lane.count_script_error(&String::from_utf8_lossy(code));
     }
     *cx.reply = reply;
     engine.scripts.run.end(engine);
@@ -186,7 +186,7 @@ fn perform(
         session.lane.count_error(error.code());
     }
     let ran = settle::Executed { id: found.id, args, failed, dirty, sooner, started };
-    settle::settle_nested(engine, config, session, &ran);
+    settle::settle(engine, config, session, ran, (reply, mark), now);
     if engine.monitors.any() {
         engine.monitors.show_nested(config, session, Request { command, args }, now);
     }

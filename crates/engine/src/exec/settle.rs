@@ -12,7 +12,7 @@ use pannier_store::Now;
 use crate::command::flags;
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, Origin};
 use crate::logs::Request;
 use crate::session::{ReplyMode, Session};
 
@@ -51,7 +51,7 @@ fn seen_all(session: &Session, id: u16, n: u64, now: Now) {
     client.commands.store(client.commands.load(Relaxed) + n, Relaxed);
 }
 
-/// Everything that follows from an executed request.
+/// Everything that follows from an executed request, or from a command that a script called.
 pub(crate) fn settle(
     engine: &Engine,
     config: &Config,
@@ -70,18 +70,6 @@ pub(crate) fn settle(
     let reply_len = reply.len_since(mark);
     let request = Request { command, args: ran.args };
     offer(engine, config, session, request, (us, reply_len), now);
-}
-
-/// Everything that follows from a command that a script called: the logs know the script alone.
-pub(super) fn settle_nested(
-    engine: &Engine,
-    config: &Config,
-    session: &Session,
-    ran: &Executed<'_>,
-) {
-    changed(engine, session, ran.dirty, ran.sooner);
-    let us = engine.host.mono_us().saturating_sub(ran.started);
-    session.lane.count(ran.id, us, ran.failed, config.latency_tracking);
 }
 
 /// Everything that follows from a group but for what its [`Watch`] has seen to.
@@ -195,8 +183,10 @@ fn offer(
 
 /// Counts the error that a request ended with.
 pub(super) fn count(session: &Session, error: &Error) {
-    if !error.is_counted() {
-        session.lane.count_error(error.code());
+    match error.origin() {
+        Origin::Command => session.lane.count_error(error.code()),
+        Origin::Script => session.lane.count_script_error(error.code()),
+        Origin::Counted => {}
     }
 }
 

@@ -40,6 +40,11 @@ impl<'k> View<'k> {
         }
     }
 
+    /// Whether this is the view of a command inside a command.
+    pub fn is_nested(&self) -> bool {
+        matches!(self.guards, Guards::Lent(_))
+    }
+
     /// The same view where it is needed for less long. Not for nested ones.
     pub fn shorten<'s>(mut self) -> View<'s>
     where
