@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use pannier_resp::{Args, OwnedArgs};
 use pannier_store::Watcher;
 
-use crate::command::{Resolved, flags};
+use crate::command::Resolved;
 use crate::engine::Engine;
 use crate::session::Session;
 
@@ -32,20 +32,10 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// The flags that any of the queued commands has.
-    pub(crate) fn flags(&self) -> u32 {
-        self.commands.iter().fold(0, |all, queued| all | queued.found.command.flags)
-    }
-
     /// Adds a command.
     pub(crate) fn push(&mut self, found: Resolved, args: Args<'_>) {
         self.bytes += args.wire_len();
         self.commands.push(Queued { found, args: OwnedArgs::new(args.iter()) });
-    }
-
-    /// Whether any queued command may write.
-    pub(crate) fn writes(&self) -> bool {
-        self.flags() & flags::WRITE != 0
     }
 }
 

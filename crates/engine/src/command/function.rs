@@ -34,7 +34,8 @@ const FCALL: Command = Command {
     since: "7.0.0",
     group: Group::Scripting,
     arity: -3,
-    flags: flags::MOVABLE_KEYS
+    flags: flags::MAY_REPLICATE
+        | flags::MOVABLE_KEYS
         | flags::NO_MANDATORY_KEYS
         | flags::NOSCRIPT
         | flags::SKIP_MONITOR

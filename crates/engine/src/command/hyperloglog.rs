@@ -45,7 +45,7 @@ const PFCOUNT: Command = Command {
     since: "2.8.9",
     group: Group::HyperLogLog,
     arity: -2,
-    flags: flags::READONLY,
+    flags: flags::MAY_REPLICATE | flags::READONLY,
     categories: categories::HYPERLOGLOG,
     keys: &[KeySpec::range(1, -1, 1, access::RW | access::ACCESS).noted(
         "RW because it may change the internal representation of the key, and propagate to \

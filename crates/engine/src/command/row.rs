@@ -135,13 +135,15 @@ pub mod flags {
     pub const NO_MULTI: Flags = 1 << 16;
     /// Not while loading asynchronously.
     pub const NO_ASYNC_LOADING: Flags = 1 << 17;
-    /// May run during a pause although it is flagged as a write (never set so far).
+    /// May have to be sent to replicas although it is no write: a pause of writes, a read-only
+    /// script and a monitor take it for one.
     pub const MAY_REPLICATE: Flags = 1 << 18;
 
     /// It may be called without any key.
     pub const NO_MANDATORY_KEYS: Flags = 1 << 19;
 
-    /// Flags and their names, in the order in which COMMAND prints them.
+    /// Flags and their names, in the order in which COMMAND prints them. It keeps
+    /// `MAY_REPLICATE` to itself.
     pub const NAMES: &[(Flags, &str)] = &[
         (WRITE, "write"),
         (READONLY, "readonly"),
@@ -157,7 +159,6 @@ pub mod flags {
         (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (MOVABLE_KEYS, "movablekeys"),

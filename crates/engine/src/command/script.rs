@@ -33,7 +33,8 @@ const EVAL: Command = Command {
     since: "2.6.0",
     group: Group::Scripting,
     arity: -3,
-    flags: flags::MOVABLE_KEYS
+    flags: flags::MAY_REPLICATE
+        | flags::MOVABLE_KEYS
         | flags::NO_MANDATORY_KEYS
         | flags::NOSCRIPT
         | flags::SKIP_MONITOR
@@ -76,7 +77,8 @@ const EVALSHA: Command = Command {
     since: "2.6.0",
     group: Group::Scripting,
     arity: -3,
-    flags: flags::MOVABLE_KEYS
+    flags: flags::MAY_REPLICATE
+        | flags::MOVABLE_KEYS
         | flags::NO_MANDATORY_KEYS
         | flags::NOSCRIPT
         | flags::SKIP_MONITOR

@@ -10,7 +10,8 @@ use std::fmt::Write;
 use pannier_resp::Args;
 use pannier_store::Now;
 
-use crate::command::{Command, Resolved, flags};
+use super::script;
+use crate::command::{Command, Flags, Resolved, flags};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, quoted};
@@ -19,6 +20,9 @@ use crate::session::Session;
 
 /// How much of the arguments an unknown command's error repeats.
 const ECHO_MAX: usize = 128;
+
+/// Flags of what a pause of writes holds back.
+const WRITES: Flags = flags::WRITE | flags::MAY_REPLICATE;
 
 /// What a subscriber may do under RESP2.
 const SUBSCRIBERS: &[&str] = &[
@@ -88,7 +92,7 @@ pub(super) fn check(
     engine: &Engine,
     config: &Config,
     session: &Session,
-    command: &Command,
+    (command, args): (&Command, Args<'_>),
     now: Now,
 ) -> Verdict {
     if command.name == "debug" && !config.enable_debug_command.allows(session.local) {
@@ -116,24 +120,26 @@ pub(super) fn check(
             command.name
         )));
     }
-    let touches = flags::WRITE | flags::READONLY | flags::MAY_REPLICATE;
-    if session.is_monitor() && (command.flags & touches != 0 || command.name == "publish") {
+    let touches = flags::READONLY | WRITES;
+    if session.is_monitor() && script::request_flags(engine, command, args) & touches != 0 {
         return Verdict::Refused(Error::new("ERR Replica can't interact with the keyspace"));
     }
     match engine.pause.active(now.unix_ms()) {
         None => Verdict::Pass,
-        Some((Held::Writes, _)) if !writes(session, command) => Verdict::Pass,
+        Some((Held::Writes, _)) if !writes(engine, session, (command, args)) => Verdict::Pass,
         // Nothing is let through: where all is held back, CLIENT UNPAUSE is too, as in Valkey.
         Some((_, until_ms)) => Verdict::Held(until_ms),
     }
 }
 
-/// Whether a command may write: EXEC does when its queue does, and what is queued does not yet.
-fn writes(session: &Session, command: &Command) -> bool {
-    match &session.queue {
-        Some(queue) => command.name == "exec" && queue.writes(),
-        None => command.is(flags::WRITE),
-    }
+/// Whether a request may write: EXEC does when its queue does, and what is queued waits, too.
+fn writes(engine: &Engine, session: &Session, (command, args): (&Command, Args<'_>)) -> bool {
+    let may = |command, args| script::request_flags(engine, command, args) & WRITES != 0;
+    let queue = session.queue.as_ref().filter(|_| command.name == "exec");
+    may(command, args)
+        || queue.is_some_and(|queue| {
+            queue.commands.iter().any(|queued| may(queued.found.command, queued.args.args()))
+        })
 }
 
 fn unknown(args: Args<'_>) -> Error {

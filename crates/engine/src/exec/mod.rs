@@ -201,7 +201,7 @@ fn admit(
     (command, args): (&'static Command, Args<'_>),
     now: Now,
 ) -> gate::Verdict {
-    let verdict = match gate::check(engine, config, session, command, now) {
+    let verdict = match gate::check(engine, config, session, (command, args), now) {
         gate::Verdict::Pass if engine.faults.any() || session.fate.is_some() => {
             fault::meet(engine, session, (command, args), now)
         }

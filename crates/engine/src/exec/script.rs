@@ -17,7 +17,7 @@ use super::compress::Ahead;
 use super::gate;
 use super::open::{self, Creates};
 use super::settle;
-use crate::command::{Command, Context, Resolved, flags};
+use crate::command::{Command, Context, Flags, Resolved, flags};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::logs::Request;
@@ -77,8 +77,21 @@ pub(crate) fn run(
 /// Whether a request that runs a script is refused when memory is short, by what the script's
 /// first line says; a script without such a line is judged by its commands.
 pub(super) fn denies_oom(engine: &Engine, command: &Command, args: Args<'_>) -> bool {
+    let excused = script_flags::NO_WRITES | script_flags::ALLOW_OOM;
+    declared(engine, command, args).is_some_and(|flags| flags & excused == 0)
+}
+
+/// The flags of a request: its row's, but whether a script may write is what it declares itself.
+pub(super) fn request_flags(engine: &Engine, command: &Command, args: Args<'_>) -> Flags {
+    let Some(declared) = declared(engine, command, args) else { return command.flags };
+    let writes = if declared & script_flags::NO_WRITES == 0 { flags::WRITE } else { 0 };
+    command.flags & !flags::MAY_REPLICATE | writes
+}
+
+/// What the script that a request runs declares of itself; `None`: nothing, or there is no script.
+fn declared(engine: &Engine, command: &Command, args: Args<'_>) -> Option<pannier_script::Flags> {
     if !command.runs_script() {
-        return false;
+        return None;
     }
     let named = args.get(1);
     let flags = if command.name.starts_with("fcall") {
@@ -91,8 +104,7 @@ pub(super) fn denies_oom(engine: &Engine, command: &Command, args: Args<'_>) -> 
         let shebang = Shebang::read(named).ok().flatten();
         shebang.and_then(|shebang| shebang.script_flags().ok())
     };
-    let excused = script_flags::COMPATIBLE | script_flags::NO_WRITES | script_flags::ALLOW_OOM;
-    flags.is_some_and(|flags| flags & excused == 0)
+    flags.filter(|flags| flags & script_flags::COMPATIBLE == 0)
 }
 
 /// Whether memory is short at the beginning of a script, which is what its commands are judged by.
@@ -139,7 +151,7 @@ fn admit(
         NOT_ALLOWED
     } else if command.is(flags::DENYOOM) && full && !rights.ignores_memory && !wrote {
         Error::OOM
-    } else if command.is(flags::WRITE) && !rights.writes {
+    } else if command.flags & (flags::WRITE | flags::MAY_REPLICATE) != 0 && !rights.writes {
         READ_ONLY
     } else {
         return Ok(found);
