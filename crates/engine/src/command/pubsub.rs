@@ -233,6 +233,10 @@ const PUBSUB_SHARDNUMSUB: Command = Command {
 const SUBSCRIPTION: u32 = flags::LOADING | flags::NOSCRIPT | flags::PUBSUB | flags::STALE;
 
 fn subscribe(cx: &mut Context<'_>, space: Space) -> Result<Done, Error> {
+    // The other two may stand in a transaction, because they always could.
+    if space == Space::Shard && cx.session.in_exec {
+        return Err(Error::new("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     let kind = ["subscribe", "psubscribe", "ssubscribe"][space as usize];
     let mut held = cx.session.subscriptions.take().unwrap_or_default();
     for at in 1..cx.args.len() {
