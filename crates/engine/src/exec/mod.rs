@@ -177,7 +177,7 @@ fn execute(
                 return Step::Held(until_ms);
             }
             gate::Verdict::Refused(error) => {
-                let exec = found.command.name == "exec" && session.queue.is_some();
+                let exec = found.command.name == "exec";
                 let error = if exec { queue::abort(engine, session, &error) } else { error };
                 settle::refused(session, Some(found.id), &error, reply);
                 Step::Done
