@@ -7,6 +7,7 @@
 //!
 //! Neighbours: `ask` carries the questions, `convert` reads the replies.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use mlua::{Lua, MultiValue, Result, Table, Value, Variadic};
@@ -17,7 +18,7 @@ use crate::ask::{Ask, Call, LogLevel, Versions, ask};
 use crate::cache::sha1_hex;
 use crate::convert::to_lua;
 use crate::failure::{Raised, reply, set_counted};
-use crate::number::general;
+use crate::number::{general, integer};
 
 /// Where the writes of a script go, as `redis.set_repl` says.
 const REPLICATE: &[(&str, u8)] =
@@ -30,6 +31,9 @@ const LOG_LEVELS: &[(&str, LogLevel)] = &[
     ("LOG_NOTICE", LogLevel::Notice),
     ("LOG_WARNING", LogLevel::Warning),
 ];
+
+/// Whole numbers that commands see digit by digit; the digits of others are those that count.
+const EXACT: RangeInclusive<i64> = -(1 << 62)..=1 << 62;
 
 /// The question about a command that is put again and again, with the settings of the run.
 pub(crate) type Line = Arc<Mutex<Ask>>;
@@ -100,7 +104,7 @@ pub(crate) fn whole(lua: &Lua, line: &Line, versions: &Versions) -> Result<Table
     api.raw_set("status_reply", lua.create_function(|lua, args| one_field(lua, "ok", args))?)?;
     api.raw_set("sha1hex", lua.create_function(sha1hex)?)?;
     let own = Arc::clone(line);
-    api.raw_set("setresp", lua.create_function(move |_, args| setresp(&own, &args))?)?;
+    api.raw_set("setresp", lua.create_function(move |lua, args| setresp(lua, &own, &args))?)?;
     let own = Arc::clone(line);
     api.raw_set("set_repl", lua.create_function(move |_, args| set_repl(&own, &args))?)?;
     for (name, bits) in REPLICATE {
@@ -146,7 +150,10 @@ fn fill(owned: &mut OwnedArgs, args: &MultiValue) -> Result<()> {
     for arg in args {
         match arg {
             Value::String(text) => owned.push(&text.as_bytes()),
-            Value::Integer(n) => owned.push(n.to_string().as_bytes()),
+            Value::Integer(n) if EXACT.contains(n) => owned.push(n.to_string().as_bytes()),
+            // mlua tells whole numbers apart, which have no sign of zero and no rounding in Lua.
+            Value::Integer(n) => owned.push(printed(*n as f64).as_bytes()),
+            Value::Number(0.0) => owned.push(b"0"),
             Value::Number(n) => owned.push(printed(*n).as_bytes()),
             _ => return Err(reply("ERR Command arguments must be strings or integers")),
         }
@@ -241,13 +248,13 @@ fn log(lua: &Lua, args: Variadic<Value>) -> Result<()> {
     Ok(())
 }
 
-fn setresp(line: &Line, args: &MultiValue) -> Result<()> {
-    if args.len() != 1 {
+fn setresp(lua: &Lua, line: &Line, args: &MultiValue) -> Result<()> {
+    let (Some(version), 1) = (args.front(), args.len()) else {
         return Err(reply("ERR server.setresp() requires one argument."));
-    }
-    let protocol = match args.front() {
-        Some(Value::Integer(2)) => Protocol::Resp2,
-        Some(Value::Integer(3)) => Protocol::Resp3,
+    };
+    let protocol = match lua.coerce_number(version.clone())?.map(integer) {
+        Some(2) => Protocol::Resp2,
+        Some(3) => Protocol::Resp3,
         _ => return Err(reply("ERR RESP version must be 2 or 3.")),
     };
     if let Ask::Call(call) = &mut *line.lock() {
