@@ -83,7 +83,9 @@ pub struct Client {
     pub(crate) last_seen_ms: AtomicU64,
     /// Id of the last command (see `command::Table`), -1 before the first.
     pub(crate) last_command: AtomicI32,
-    /// Commands queued by MULTI, -1 outside a transaction.
+    /// It is inside a transaction.
+    pub(crate) in_transaction: AtomicBool,
+    /// Commands queued by MULTI, -1 before its first MULTI or WATCH.
     pub(crate) queued: AtomicI32,
     /// Bytes of these commands.
     pub(crate) queued_len: AtomicUsize,
@@ -237,6 +239,7 @@ impl Clients {
             protocol: AtomicU32::new(2),
             last_seen_ms: AtomicU64::new(now_ms),
             last_command: AtomicI32::new(-1),
+            in_transaction: AtomicBool::new(false),
             queued: AtomicI32::new(-1),
             queued_len: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),

@@ -242,6 +242,7 @@ impl Session {
         self.begin_batch();
         if let Some(found) = self.engine.commands.find(name.as_bytes()) {
             crate::exec::seen(self, found.id, now);
+            crate::exec::completed(&self.client, 1);
         }
     }
 

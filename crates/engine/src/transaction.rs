@@ -25,7 +25,7 @@ pub(crate) struct Queued {
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(crate) commands: Vec<Queued>,
-    /// A command was refused while queueing: EXEC will abort.
+    /// A command was refused while queueing: EXEC will abort, and nothing more is kept for it.
     pub(crate) failed: bool,
     /// Bytes of the commands' arguments, as they came over the wire.
     bytes: usize,
@@ -66,6 +66,14 @@ impl Watches {
     }
 }
 
+impl Queue {
+    /// Takes note that a command was refused.
+    pub(crate) fn fail(&mut self) {
+        self.failed = true;
+        self.commands.clear();
+    }
+}
+
 impl Session {
     /// Ends the transaction without running it, and forgets the watched keys.
     pub(crate) fn discard(&mut self, engine: &Engine) {
@@ -76,11 +84,15 @@ impl Session {
 
     /// Shows the transaction in CLIENT LIST.
     pub(crate) fn publish_transaction(&self) {
-        let queued = self.queue.as_ref().map_or(-1, |queue| queue.commands.len() as i32);
-        self.client.queued.store(queued, Relaxed);
-        self.client.queued_len.store(self.queued_len(), Relaxed);
-        self.client.watched.store(self.watches.keys.len(), Relaxed);
-        self.client.watched_len.store(self.watches.bytes, Relaxed);
+        let (client, watched) = (&self.client, self.watches.keys.len());
+        let queued = self.queue.as_ref().map(|queue| queue.commands.len() as i32);
+        client.in_transaction.store(queued.is_some(), Relaxed);
+        if queued.is_some() || watched > 0 || client.queued.load(Relaxed) >= 0 {
+            client.queued.store(queued.unwrap_or_default(), Relaxed);
+        }
+        client.queued_len.store(self.queued_len(), Relaxed);
+        client.watched.store(watched, Relaxed);
+        client.watched_len.store(self.watches.bytes, Relaxed);
     }
 
     /// Bytes of the commands that MULTI has queued: input that was read and not executed.

@@ -472,7 +472,7 @@ pub(super) fn flag_letters(client: &Client) -> String {
     for (set, letter) in [
         (client.monitoring.load(Relaxed), 'O'),
         (client.is_subscribed(), 'P'),
-        (client.queued.load(Relaxed) >= 0, 'x'),
+        (client.in_transaction.load(Relaxed), 'x'),
         (client.blocked.load(Relaxed), 'b'),
         (client.tracks(TRACKS), 't'),
         (client.tracks(BROKEN_REDIRECT), 'R'),

@@ -24,7 +24,7 @@ pub(crate) use compress::Ahead;
 pub(crate) use fault::strike;
 pub(crate) use open::{make_room, trim};
 pub(crate) use serve::serve;
-pub(crate) use settle::{Executed, seen, settle};
+pub(crate) use settle::{Executed, completed, seen, settle};
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -225,7 +225,11 @@ fn enqueue(
         return settle::refused(session, Some(found.id), &Error::OOM, reply);
     }
     settle::seen(session, found.id, now);
-    if let Some(queue) = &mut session.queue {
+    let in_vain = session.watches.is_raised();
+    if let Some(queue) = &mut session.queue
+        && !queue.failed
+        && !in_vain
+    {
         queue.push(found, args);
     }
     session.publish_transaction();

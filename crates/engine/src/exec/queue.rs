@@ -5,6 +5,8 @@
 //! all keys that the queue may create. A command that fails leaves its error in its place of the
 //! reply; the others run all the same, as in Redis.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use pannier_resp::Reply;
 use pannier_store::{Now, Open, View};
 
@@ -32,7 +34,8 @@ pub(super) fn run(
 ) -> Result<Done, Error> {
     let queue = session.queue.take().unwrap_or_default();
     let watches = std::mem::take(&mut session.watches);
-    session.publish_transaction();
+    // Its commands see the transaction that they are in, and no watched key.
+    session.client.watched.store(0, Relaxed);
     let done = if watches.is_raised() {
         reply.null_array();
         Ok(Done::Replied)
@@ -40,6 +43,7 @@ pub(super) fn run(
         run_opened(engine, config, session, (&queue.commands, &watches), (reply, now))
     };
     watches.forget(engine);
+    session.publish_transaction();
     done
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use pannier_resp::{Args, Mark, Reply};
 use pannier_store::Now;
 
+use crate::clients::Client;
 use crate::command::flags;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -39,15 +40,15 @@ pub(super) struct Ran<'a> {
 /// Marks a client as having sent this command.
 #[inline]
 pub(crate) fn seen(session: &Session, id: u16, now: Now) {
-    seen_all(session, id, 1, now);
-}
-
-/// Marks a client as having sent `n` commands, this one last.
-fn seen_all(session: &Session, id: u16, n: u64, now: Now) {
     let client = &session.client;
     client.blocked.store(false, Relaxed);
     client.last_seen_ms.store(now.unix_ms(), Relaxed);
     client.last_command.store(i32::from(id), Relaxed);
+}
+
+/// Counts `n` commands of a client that have run.
+#[inline]
+pub(crate) fn completed(client: &Client, n: u64) {
     client.commands.store(client.commands.load(Relaxed) + n, Relaxed);
 }
 
@@ -63,6 +64,7 @@ pub(crate) fn settle(
     changed(engine, session, ran.dirty, ran.sooner);
     let us = engine.host.mono_us().saturating_sub(ran.started);
     session.lane.count(ran.id, us, ran.failed, config.latency_tracking);
+    completed(&session.client, 1);
     let command = engine.commands.row(ran.id);
     if command.is(flags::SKIP_COMMANDLOG) {
         return;
@@ -84,7 +86,8 @@ pub(super) fn settle_group(
     changed(engine, session, ran.dirty, ran.sooner);
     let Some(last) = ran.ids.last() else { return };
     let all = ran.ids.len() as u64;
-    seen_all(session, *last, all, now);
+    seen(session, *last, now);
+    completed(&session.client, all);
     let (mut before, mut failures) = (0, ran.failures);
     for run in ran.ids.chunk_by(|a, b| a == b) {
         let calls = run.len() as u64;
@@ -193,7 +196,8 @@ pub(super) fn count(session: &Session, error: &Error) {
 /// Replies an error for a request that did not run, and counts it.
 pub(super) fn refused(session: &mut Session, id: Option<u16>, error: &Error, reply: &mut Reply) {
     if let Some(queue) = &mut session.queue {
-        queue.failed = true;
+        queue.fail();
+        session.publish_transaction();
     }
     reply.error(error.message());
     session.lane.count_error(error.code());
