@@ -284,13 +284,14 @@ def _own_address(descriptor: int) -> Any:
     except OSError:
         return None
     try:
-        name = stream.getsockname()
+        name: Any = stream.getsockname()
         stream.getpeername()
     except OSError:
         return None
     finally:
         stream.detach()
-    return name[1] if isinstance(name, tuple) else name
+    found: "Union[int, str, bytes]" = name[1] if isinstance(name, tuple) else name
+    return found
 
 
 def _as_pem(value: Pem) -> "Union[bytes, str]":
