@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -33,6 +34,11 @@ if not settings.configured:
                 "TIMEOUT": None,
                 "OPTIONS": {"MAX_ENTRIES": None},
             },
+            "emptied": {
+                "BACKEND": "pannier.django.PannierCache",
+                "LOCATION": "emptied",
+                "OPTIONS": {"MAX_ENTRIES": 10, "CULL_FREQUENCY": 0},
+            },
             "django-redis": {
                 "BACKEND": "django_redis.cache.RedisCache",
                 "LOCATION": "pannier://others/1",
@@ -51,6 +57,7 @@ if not settings.configured:
 from django.core.cache import cache, caches  # noqa: E402
 
 import pannier  # noqa: E402
+import pannier.culling  # noqa: E402
 import pannier.django  # noqa: E402
 
 
@@ -165,16 +172,120 @@ def test_locks():
     assert not lock.locked()
 
 
-def test_the_least_recently_used_are_culled():
+def test_a_third_is_culled_when_one_more_is_stored_than_may_be():
     named = caches["named"]
     for number in range(100):
         named.set(number, number)
-    assert len(named.raw) == 100
-    named.set("one more", 1)
-    assert len(named.raw) == 100 - 33 + 1
+    named.set(5, "again")
+    named.get_many([1, 2])
+    named.incr(3)
+    named.touch(4)
+    assert named.get(0) == 0 and len(named.raw) == 100
+    named.set("one-more", 1)
+    gone = {str(number) for number in range(6, 6 + 33)}
+    assert set(named.keys()) == {*map(str, range(100)), "one-more"} - gone
     unlimited = caches["unlimited"]
     unlimited.set_many({str(number): number for number in range(1000)})
     assert len(unlimited.raw) == 1000
+
+
+def test_what_is_used_all_the_time_is_never_culled():
+    named = caches["named"]
+    named.set("used", 1)
+    for number in range(2000):
+        assert named.get("used") == 1
+        named.set(number, number)
+    assert len(named.raw) <= 100
+
+
+def test_many_at_once_are_culled_too():
+    named = caches["named"]
+    named.set("old", 1)
+    named.set_many({str(number): number for number in range(1000)})
+    assert set(named.keys()) == {str(number) for number in range(900, 1000)}
+
+
+def test_a_frequency_of_zero_leaves_what_is_new():
+    emptied = caches["emptied"]
+    with emptied.lock("l", timeout=60) as lock:
+        for number in range(11):
+            emptied.set(number, number)
+        assert sorted(emptied.keys()) == ["10", "l"] and lock.owned()
+        emptied.set_many({str(number): number for number in range(15)})
+        assert len(emptied.raw) == 11
+
+
+def test_what_strangers_stored_goes_first():
+    named = caches["named"]
+    for number in range(50):
+        named.set(number, number)
+    for number in range(50):
+        named.raw.set(f"stranger:{number}", number)
+    named.set("one-more", 1)
+    assert len(named.raw.keys("stranger:*")) == 50 - 33 and len(named.keys()) == 51
+
+
+@pytest.mark.parametrize("turn", range(20))
+def test_a_key_that_exists_is_not_added_however_full_it_is(turn):
+    named = caches["named"]
+    for number in range(99):
+        named.set(number, number)
+    assert named.add(f"mutex{turn}", 1, None) is True
+    assert named.add(f"mutex{turn}", 2, None) is False
+    assert named.set("nothing", 2, xx=True) is False and named.add(3, 2) is False
+    assert len(named.raw) == 100
+    named.set("one-more", 1)
+    assert named.add(f"mutex{turn}", 2, None) is False and named.get(f"mutex{turn}") == 1
+
+
+def test_one_of_several_threads_adds():
+    def compete(who):
+        mine = caches["named"]
+        for turn in range(200):
+            barrier.wait()
+            if mine.add(f"mutex{turn}", who):
+                winners[turn].append(who)
+            for number in range(5):
+                mine.set(f"{who}:{turn}:{number}", 1)
+
+    winners = [[] for _ in range(200)]
+    barrier = threading.Barrier(4, timeout=15)
+    threads = [threading.Thread(target=compete, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(each) for each in winners] == [1] * 200
+    assert len(caches["named"].raw) <= 100
+
+
+def test_locks_are_neither_culled_nor_counted():
+    named = caches["named"]
+    locks = [named.lock(f"l{number}", timeout=60) for number in range(30)]
+    assert all(lock.acquire(blocking=False) for lock in locks)
+    for number in range(100):
+        named.set(number, number)
+    assert len(named.raw) == 130
+    for number in range(1000):
+        named.set(number, number)
+    assert all(lock.owned() for lock in locks) and len(named.raw) <= 130
+    for lock in locks:
+        lock.release()
+    # A name that was a lock's is like any other then.
+    named.set("l0", 1)
+    named.set_many({str(number): number for number in range(200)})
+    assert not named.has_key("l0") and len(named.raw) == 100
+
+
+def test_names_of_old_are_forgotten():
+    named = caches["named"]
+    for number in range(1000):
+        named.set(number, number)
+        named.delete(number)
+        with named.lock(f"l{number}", timeout=60):
+            pass
+    uses = pannier.culling.uses_of("a plain name", 0)
+    assert len(uses.order) <= 200 and len(uses.locks) <= 101
 
 
 def test_options():

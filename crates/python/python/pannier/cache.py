@@ -277,6 +277,11 @@ def as_error(text: str) -> ResponseError:
     return ResponseError(text[4:] if text.startswith("ERR ") else text)
 
 
+def name_of(url: str) -> str:
+    """The name in a URL: of an engine that has its like nowhere else in this process."""
+    return _parsed(url)[0]
+
+
 def _parsed(url: str) -> "tuple[str, int, dict[str, Any]]":
     parts = urlsplit(url)
     path = parts.path.strip("/")

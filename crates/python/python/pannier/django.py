@@ -8,10 +8,10 @@ CACHES = {
 ```
 
 For development and tests, where a site used `LocMemCache`: it has the same limits (`MAX_ENTRIES`,
-`CULL_FREQUENCY`), and beyond them what Redis back ends have (databases, `ttl`, `delete_pattern`,
-`lock`), so that the settings of production differ in `BACKEND` and `LOCATION` alone. Aliases with
-the same name in `LOCATION` share one engine; each database is culled by itself. What `OPTIONS` has
-in small letters is a directive of the engine (`maxmemory`, `compression_threshold`).
+`CULL_FREQUENCY`; `pannier.culling`), and beyond them what Redis back ends have (databases, `ttl`,
+`delete_pattern`, `lock`), so that the settings of production differ in `BACKEND` and `LOCATION`
+alone. Aliases with the same name in `LOCATION` share one engine; each database is culled by itself.
+What `OPTIONS` has in small letters is a directive of the engine (`maxmemory`).
 
 Values are pickled, but whole numbers are stored as such, as in Django's Redis back end and in
 django-redis; `serializer` in `OPTIONS` is another pair of `dumps` and `loads`. Methods for
@@ -27,7 +27,8 @@ from urllib.parse import quote
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.utils.module_loading import import_string
 
-from .cache import Cache
+from .cache import Cache, name_of
+from .culling import Entries, uses_of
 from .exceptions import ResponseError
 from .lock import Lock
 
@@ -77,7 +78,10 @@ class PannierCache(BaseCache):
             import_string(reverse) if isinstance(reverse, str) else reverse or _reversed
         )
         directives = {name: value for name, value in options.items() if name.islower()}
-        self._cache = Cache.from_url(_url(location), **directives)
+        url = _url(location)
+        self._cache = Cache.from_url(url, **directives)
+        uses = uses_of(name_of(url), self._cache.db)
+        self._entries = Entries(self._cache, uses, self._max_entries, self._cull_frequency)
         self._add = self._cache.register_script(INCREMENT)
 
     @property
@@ -97,8 +101,12 @@ class PannierCache(BaseCache):
         return self.set(key, value, timeout, version, nx=True)
 
     def get(self, key: str, default: Any = None, version: Optional[int] = None) -> Any:
-        stored = self._cache.get(self.make_and_validate_key(key, version))
-        return default if stored is None else self._serializer.loads(stored)
+        name = self.make_and_validate_key(key, version)
+        stored = self._cache.get(name)
+        if stored is None:
+            return default
+        self._entries.used(name)
+        return self._serializer.loads(stored)
 
     def set(
         self,
@@ -118,14 +126,18 @@ class PannierCache(BaseCache):
             if nx:
                 return not self._cache.exists(name)
             return bool(self._cache.delete(name))
-        self._make_room(1)
-        return bool(self._cache.set(name, stored, px=life, nx=nx, xx=xx))
+        self._entries.used(name)
+        done = bool(self._cache.set(name, stored, px=life, nx=nx, xx=xx))
+        if done and not xx:
+            self._entries.stored(name)
+        return done
 
     def touch(
         self, key: str, timeout: Any = DEFAULT_TIMEOUT, version: Optional[int] = None
     ) -> bool:
         name = self.make_and_validate_key(key, version)
         life = self._millis(timeout)
+        self._entries.used(name)
         if life is None:
             return self._cache.persist(name) or bool(self._cache.exists(name))
         return bool(self._cache.pexpire(name, life))
@@ -137,9 +149,11 @@ class PannierCache(BaseCache):
         names = {key: self.make_and_validate_key(key, version) for key in keys}
         if not names:
             return {}
-        found = zip(names, self._cache.mget(list(names.values())))
+        stored = self._cache.mget(list(names.values()))
+        found = {key: one for key, one in zip(names, stored) if one is not None}
+        self._entries.used(*(names[key] for key in found))
         loads = self._serializer.loads
-        return {key: loads(stored) for key, stored in found if stored is not None}
+        return {key: loads(one) for key, one in found.items()}
 
     def set_many(
         self,
@@ -152,7 +166,7 @@ class PannierCache(BaseCache):
             (self.make_and_validate_key(key, version), dumps(value)) for key, value in data.items()
         ]
         life = self._millis(timeout)
-        self._make_room(len(pairs))
+        self._entries.used(*(name for name, _ in pairs))
         with self._cache.pipeline() as pipeline:
             for name, stored in pairs:
                 if life is not None and life <= 0:
@@ -160,6 +174,7 @@ class PannierCache(BaseCache):
                 else:
                     pipeline.set(name, stored, px=life)
             pipeline.execute()
+        self._entries.stored(*(name for name, _ in pairs))
         return []
 
     def delete_many(self, keys: Iterable[str], version: Optional[int] = None) -> Optional[int]:
@@ -178,6 +193,7 @@ class PannierCache(BaseCache):
             total = self._incr_large(name, key, delta)
         if total is None:
             raise ValueError(f"Key '{key}' not found")
+        self._entries.used(name)
         return int(total)
 
     def incr_version(self, key: str, delta: int = 1, version: Optional[int] = None) -> int:
@@ -188,6 +204,7 @@ class PannierCache(BaseCache):
             self._cache.rename(old, new)
         except ResponseError:
             raise ValueError(f"Key '{key}' not found") from None
+        self._entries.renamed(old, new)
         return version + delta
 
     def clear(self) -> bool:
@@ -256,9 +273,9 @@ class PannierCache(BaseCache):
         blocking_timeout: Optional[float] = None,
         thread_local: bool = True,
     ) -> Lock:
-        """A lock that ends by itself after `timeout` seconds."""
+        """A lock that ends by itself after `timeout` seconds. It is no entry that is culled."""
         name = self.make_and_validate_key(key, version)
-        return self._cache.lock(name, timeout, sleep, blocking, blocking_timeout, thread_local)
+        return self._entries.lock(name, timeout, sleep, blocking, blocking_timeout, thread_local)
 
     # the same for coroutines
 
@@ -330,25 +347,6 @@ class PannierCache(BaseCache):
         self._cache.set(name, self._serializer.dumps(value + delta), keepttl=True)
         return value + delta
 
-    def _make_room(self, wanted: int) -> None:
-        """Culls when the limit is reached: the least recently used go first."""
-        count = len(self._cache)
-        if not self._max_entries or count + wanted <= self._max_entries:
-            return
-        if self._cull_frequency == 0:
-            self.clear()
-            return
-        names = list(self._cache.scan_iter(count=1000))
-        with self._cache.pipeline(transaction=False) as pipeline:
-            for name in names:
-                pipeline.object("IDLETIME", name)
-            idle = pipeline.execute(raise_on_error=False)
-        ranked = sorted(zip(names, idle), key=lambda pair: -pair[1] if _is_int(pair[1]) else 0)
-        gone = max(count // self._cull_frequency, count + wanted - self._max_entries)
-        doomed = [name for name, _ in ranked[:gone]]
-        if doomed:
-            self._cache.delete(*doomed)
-
 
 def _url(location: Any) -> str:
     """A LOCATION as a URL: a plain name is a name, as for LocMemCache."""
@@ -370,7 +368,3 @@ def _escaped(text: str) -> str:
 
 def _left(time_left: int) -> Optional[int]:
     return {-1: None, -2: 0}.get(time_left, time_left)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int)

@@ -79,7 +79,7 @@ class Lock:
         wait = self.blocking_timeout if blocking_timeout is None else blocking_timeout
         end = None if wait is None else time.monotonic() + wait
         life = None if self.timeout is None else int(self.timeout * 1000)
-        while not self.cache.set(self.name, mine, nx=True, px=life):
+        while not self._take(mine, life):
             if not blocking or (end is not None and time.monotonic() + sleep > end):
                 return False
             time.sleep(sleep)
@@ -113,6 +113,9 @@ class Lock:
         """Whether this one holds it."""
         token = getattr(self.local, "token", None)
         return token is not None and self.cache.execute_raw("GET", self.name) == token
+
+    def _take(self, token: bytes, life: Optional[int]) -> bool:
+        return bool(self.cache.set(self.name, token, nx=True, px=life))
 
     def _live(self, seconds: float, replace: bool) -> bool:
         args = (self._token(), int(seconds * 1000), int(replace))
