@@ -146,6 +146,33 @@ def test_counting():
         cache.incr("text")
     with pytest.raises(ValueError):
         cache.incr("nothing")
+    with pytest.raises(ValueError):
+        cache.incr("nothing", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "delta"), [(1.5, 1), (1, 1.5), (True, 1), (1, True), (2**70, -1), (0.5, -0.5)]
+)
+def test_whatever_python_adds_can_be_counted(value, delta):
+    cache.set("n", value, 100)
+    total = cache.incr("n", delta)
+    assert total == cache.get("n") == value + delta
+    assert type(total) is type(cache.get("n")) is type(value + delta)
+    assert cache.decr("n", delta) == value and cache.ttl("n") > 90
+
+
+def test_fractions_are_counted_by_several_threads():
+    def count():
+        for _ in range(200):
+            cache.incr("n", 0.5)
+
+    cache.set("n", 0)
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cache.get("n") == 400
 
 
 def test_patterns_mean_the_key_alone():

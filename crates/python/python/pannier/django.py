@@ -40,6 +40,12 @@ INCREMENT = (
     "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 )
 
+#: Stores another value if the one that was read is still there.
+EXCHANGE = (
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
+    "redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL') return 1"
+)
+
 
 class PickleSerializer:
     """Whole numbers as they are, so that they can be counted; everything else pickled."""
@@ -83,6 +89,7 @@ class PannierCache(BaseCache):
         uses = uses_of(name_of(url), self._cache.db)
         self._entries = Entries(self._cache, uses, self._max_entries, self._cull_frequency)
         self._add = self._cache.register_script(INCREMENT)
+        self._exchange = self._cache.register_script(EXCHANGE)
 
     @property
     def raw(self) -> Cache:
@@ -185,16 +192,19 @@ class PannierCache(BaseCache):
     def has_key(self, key: str, version: Optional[int] = None) -> bool:
         return bool(self._cache.exists(self.make_and_validate_key(key, version)))
 
-    def incr(self, key: str, delta: int = 1, version: Optional[int] = None) -> int:
+    def incr(self, key: str, delta: Any = 1, version: Optional[int] = None) -> Any:
+        """Adds to what is stored, mostly a whole number; the sum."""
         name = self.make_and_validate_key(key, version)
         try:
-            total = self._add(keys=[name], args=[delta])
+            # Only of whole numbers the engine knows the sum.
+            whole = type(delta) is int
+            total = self._add(keys=[name], args=[delta]) if whole else self._sum(name, delta)
         except ResponseError:
-            total = self._incr_large(name, key, delta)
+            total = self._sum(name, delta)
         if total is None:
             raise ValueError(f"Key '{key}' not found")
         self._entries.used(name)
-        return int(total)
+        return total
 
     def incr_version(self, key: str, delta: int = 1, version: Optional[int] = None) -> int:
         version = self.version if version is None else version
@@ -306,11 +316,11 @@ class PannierCache(BaseCache):
     async def ahas_key(self, *args: Any, **options: Any) -> bool:
         return self.has_key(*args, **options)
 
-    async def aincr(self, *args: Any, **options: Any) -> int:
+    async def aincr(self, *args: Any, **options: Any) -> Any:
         return self.incr(*args, **options)
 
-    async def adecr(self, *args: Any, **options: Any) -> int:
-        return int(self.decr(*args, **options))
+    async def adecr(self, *args: Any, **options: Any) -> Any:
+        return self.decr(*args, **options)
 
     async def aincr_version(self, *args: Any, **options: Any) -> int:
         return self.incr_version(*args, **options)
@@ -336,16 +346,13 @@ class PannierCache(BaseCache):
         before, _, after = str(marked).partition("\0")
         return _escaped(before) + search + _escaped(after)
 
-    def _incr_large(self, name: str, key: str, delta: int) -> Optional[int]:
-        """What a 64-bit integer cannot hold, or no number at all."""
-        stored = self._cache.get(name)
-        if stored is None:
-            return None
-        value = self._serializer.loads(stored)
-        if type(value) is not int:
-            raise TypeError(f"the value of '{key}' is not a whole number")
-        self._cache.set(name, self._serializer.dumps(value + delta), keepttl=True)
-        return value + delta
+    def _sum(self, name: str, delta: Any) -> Any:
+        """Adds as Python does: what 64 bits cannot hold, fractions, True."""
+        while (stored := self._cache.get(name)) is not None:
+            total = self._serializer.loads(stored) + delta
+            if self._exchange(keys=[name], args=[stored, self._serializer.dumps(total)]):
+                return total
+        return None
 
 
 def _url(location: Any) -> str:
