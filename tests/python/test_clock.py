@@ -101,6 +101,20 @@ def test_it_follows_freezegun(cache):
         assert cache.clock.now < time.time()
 
 
+def test_it_follows_a_time_that_each_look_moves(cache):
+    with cache.clock.following():
+        with freezegun.freeze_time("2031-05-05 12:00:00", auto_tick_seconds=5) as frozen:
+            begin = time.time()
+            cache.set("k", "v", ex=60)
+            assert cache.clock.frozen and cache.clock.now == begin + 5
+            assert time.time() == begin + 5 and cache.ttl("k") == 55
+            frozen.tick(54)
+            assert cache.ttl("k") == 1
+            frozen.move_to("2031-05-05 13:00:00")
+            assert cache.get("k") is None and cache.clock.now == time.time()
+        assert abs(cache.clock.now - time.time()) < 1 and not cache.clock.frozen
+
+
 def test_it_follows_time_machine(cache):
     with cache.clock.following():
         with time_machine.travel("2031-05-05 12:00:00", tick=False) as traveller:
@@ -128,6 +142,9 @@ def test_the_fixture(pytester):
         @freezegun.freeze_time("2031-05-05 12:00:00")
         def test_frozen_around_the_test(pannier_cache):
             assert pannier_cache.time()[0] == int(time.time())
+        @freezegun.freeze_time("2025-05-05", auto_tick_seconds=5)
+        def test_moved_by_each_look(pannier_cache):
+            assert pannier_cache.time()[0] == int(time.time())
         """
     )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)

@@ -11,7 +11,7 @@ import datetime
 import functools
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Union
 
 from . import _native
 from .exceptions import PannierError, ResponseError
@@ -76,14 +76,17 @@ class Clock:
         self._state("RESUME")
 
     def follow_python(self) -> None:
-        """Makes it say what `time.time()` says: frozen if that is, going if that goes."""
-        said = time.time()
+        """Makes it say what `time.time()` says: frozen if that is, going if that goes. Where each
+        look moves Python's time (freezegun's `auto_tick_seconds`), it is frozen at what the next
+        look will see."""
+        stepped = _next_step()
+        said = time.time() if stepped is None else stepped
         if abs(said - _native.unix_time()) < SAME_S:
             self.reset()
             return
         self.freeze()
         self.set(said)
-        if any(time.time() != said for _ in range(LOOKS)):
+        if stepped is None and any(time.time() != said for _ in range(LOOKS)):
             self.resume()
 
     @contextlib.contextmanager
@@ -120,6 +123,15 @@ class Clock:
             if "unknown command" in str(error) or "cannot be moved" in str(error):
                 raise PannierError("the clock can be moved with test_mode=True only") from None
             raise
+
+
+def _next_step() -> Optional[float]:
+    """What Python's time will be for whoever looks next, if looking moves it."""
+    factories = getattr(sys.modules.get("freezegun.api"), "freeze_factories", None)
+    if not factories or not hasattr(factories[-1], "step_width"):
+        return None
+    moment: datetime.datetime = factories[-1].time_to_freeze
+    return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 #: What moves Python's time: module, class, method.
