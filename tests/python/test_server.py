@@ -102,6 +102,15 @@ def test_a_unix_socket_alone(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("name", ["relative.sock", "with%41.sock", "a?b#c.sock", "ä b.sock"])
+def test_the_url_of_a_unix_socket_names_its_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pannier.Server(port=None, unix_socket=name) as server:
+        monkeypatch.chdir("/")
+        assert server.client(db=1).set("k", "v")
+        assert redis.Redis.from_url(server.url_of(1)).get("k") == b"v"
+
+
 def test_a_password_is_in_the_url():
     with pannier.Server(requirepass="s&c ret") as server:
         assert server.client().ping()
@@ -123,6 +132,14 @@ def test_stop_frees_the_port_and_can_be_repeated():
         assert probe.connect_ex(("127.0.0.1", server.port)) != 0
     with pytest.raises(pannier.PannierError, match="stopped"):
         server.client()
+
+
+def test_it_does_not_run_after_a_client_has_shut_it_down(server):
+    assert server.running and "stopped" not in repr(server)
+    server.cache().set("k", "v")
+    server.client().shutdown(nosave=True)
+    assert not server.running and "stopped" in repr(server)
+    server.stop()
 
 
 def test_deleting_it_stops_it():

@@ -51,6 +51,13 @@ def test_its_port_speaks_tls_and_nothing_else(made):
             wrong.ping()
 
 
+def test_it_is_known_whether_it_runs(made):
+    with pannier.Server(tls_cert=made.cert("rsa"), tls_key=made.key("rsa")) as server:
+        assert server.running
+        server.client().shutdown(nosave=True)
+        assert not server.running
+
+
 def test_certificates_may_be_in_memory(made):
     cert, key = Path(made.cert("ecdsa")).read_bytes(), Path(made.key("ecdsa")).read_text()
     with pannier.Server(tls_cert=cert, tls_key=key, port=0) as server:

@@ -10,7 +10,7 @@ import itertools
 import os
 import socket
 import weakref
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Tuple, Union
 from urllib.parse import quote
 
 from . import _native
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 Pem = Union[str, bytes, "os.PathLike[str]"]
+Identity = Tuple[int, int]
 Value = Union[str, int, float, bool, "list[str]", "tuple[str, ...]"]
 
 _numbers = itertools.count(1)
@@ -95,15 +96,21 @@ class Server:
         if cache is not None and self._password is None:
             self._password = cache.config_get("requirepass").get("requirepass") or None
         self._stopped = False
+        path = None if unix_socket is None else os.fspath(unix_socket)
+        self._path = None if path is None else os.path.abspath(path)
         self._native = _native.Server(
             cache,
             port,
-            None if unix_socket is None else os.fspath(unix_socket),
+            path,
             seed,
             as_directives(directives),
             tls,
         )
-        self._sockets = [(number, _identity(number)) for number in self._native.descriptors]
+        numbers = set(self._native.descriptors)
+        if self._native.encrypted:
+            # What speaks TLS is opened behind the others, and may be opened anew.
+            numbers |= _listening_at(self.port)
+        self._sockets = [(number, _identity(number)) for number in numbers]
         _listening.add(self)
         self._tls_options = _client_options(tls)
 
@@ -134,15 +141,16 @@ class Server:
         """A URL of another database."""
         secret = "" if self._password is None else f":{quote(str(self._password), safe='')}@"
         if self.host is None:
-            return f"unix://{secret}{self.unix_socket}?db={db}"
+            return f"unix://{secret}{quote(self._path or '')}?db={db}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         scheme = "rediss" if self._native.encrypted else "redis"
         return f"{scheme}://{secret}{host}:{self.port}/{db}"
 
     @property
     def running(self) -> bool:
-        """Whether it runs in this process."""
-        return self._native.is_here and not self._stopped
+        """Whether it runs in this process: until `stop()`, or SHUTDOWN from a client."""
+        here = self._native.is_here and not self._stopped
+        return here and any(map(_is_open, self._sockets))
 
     def cache(
         self,
@@ -237,10 +245,22 @@ class Server:
             raise PannierError(f"{what}: this server was stopped")
 
 
-def _identity(descriptor: int) -> "tuple[int, int]":
+def _identity(descriptor: int) -> Identity:
     """What tells an open file from another that has its number later."""
     found = os.fstat(descriptor)
     return found.st_dev, found.st_ino
+
+
+def _is_open(file: "tuple[int, Identity]") -> bool:
+    try:
+        return _identity(file[0]) == file[1]
+    except OSError:
+        return False
+
+
+def _listening_at(port: int) -> "set[int]":
+    """Descriptors of the sockets that listen at a port."""
+    return {number for number in _descriptors() if _own_address(number, False) == port}
 
 
 def _leave_to_parent() -> None:
@@ -254,14 +274,11 @@ def _leave_to_parent() -> None:
     if not servers:
         return
     for server in servers:
-        for number, identity in server._sockets:
-            try:
-                # One that was closed in the parent meanwhile (by SHUTDOWN) may have left its
-                # number to another file, which stays open.
-                if _identity(number) == identity:
-                    os.close(number)
-            except OSError:
-                pass
+        for file in server._sockets:
+            # One that was closed in the parent meanwhile (by SHUTDOWN) may have left its number
+            # to another file, which stays open.
+            if _is_open(file):
+                os.close(file[0])
     # A connection has the address that its server listens on; its client has another.
     addresses = {server.port for server in servers} | {server.unix_socket for server in servers}
     for number in _descriptors():
@@ -277,15 +294,19 @@ def _descriptors() -> "list[int]":
         return []
 
 
-def _own_address(descriptor: int) -> Any:
-    """Port or path to which a connected socket is bound; `None` for whatever is no such thing."""
+def _own_address(descriptor: int, connected: bool = True) -> "Union[int, str, bytes, None]":
+    """Port or path to which a socket is bound that is connected, or else one that listens; `None`
+    for whatever is no such thing."""
     try:
         stream = socket.socket(fileno=descriptor)
     except OSError:
         return None
     try:
         name: Any = stream.getsockname()
-        stream.getpeername()
+        if connected:
+            stream.getpeername()
+        elif not stream.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return None
     except OSError:
         return None
     finally:
