@@ -61,6 +61,29 @@ def test_waiting_ends_by_it(cache):
     assert got == [None]
 
 
+def test_a_pause_ends_by_it(cache):
+    cache.clock.freeze()
+    cache.execute("CLIENT", "PAUSE", 3_600_000)
+    cache.clock.advance(3600)
+    assert cache.ping()
+
+
+def test_it_is_moved_whatever_requests_meet(cache):
+    with cache.faults() as faults, cache.recorder() as seen:
+        faults.add(error="OOM")
+        cache.clock.freeze()
+        cache.clock.advance(60)
+        assert cache.clock.frozen and cache.clock.now > time.time() + 50
+    assert len(seen) == 0
+
+
+def test_it_refuses_what_no_clock_does(cache):
+    with pytest.raises(ValueError):
+        cache.clock.advance(-1)
+    with pytest.raises(ValueError):
+        cache.clock.set(-1)
+
+
 def test_waiting_in_a_loop_ends_by_it(cache):
     async def main():
         client = cache.async_redis()

@@ -18,6 +18,7 @@ mod brief;
 mod cache;
 mod checkpoint;
 mod client;
+mod clock;
 mod fork;
 mod line;
 mod reply;
@@ -37,6 +38,8 @@ mod _native {
     use crate::checkpoint::Checkpoint;
     #[pymodule_export]
     use crate::client::{Client, TimedOut, pack, unix_time};
+    #[pymodule_export]
+    use crate::clock::Clock;
     #[pymodule_export]
     use crate::fork::forked;
     #[pymodule_export]

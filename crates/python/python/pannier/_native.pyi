@@ -13,6 +13,7 @@ __all__ = [
     "Cache",
     "Checkpoint",
     "Client",
+    "Clock",
     "Connection",
     "ConnectionPool",
     "Faults",
@@ -150,6 +151,22 @@ class Client:
         """Ends the session. Again is nothing."""
     def shutdown(self, _how: Any) -> None:
         """What a socket is told before it is closed."""
+
+@final
+class Clock:
+    """The hand of a cache's clock; PannierError where it is the system's."""
+
+    def __new__(cls, cache: Cache) -> Clock: ...
+    def state(self) -> tuple[int, bool]:
+        """Milliseconds since 1970, and whether it stands still."""
+    def freeze(self) -> None:
+        """Stops it where it is."""
+    def resume(self) -> None:
+        """Lets it go on from where it stands."""
+    def set(self, unix_ms: int) -> None:
+        """Sets it to a moment, in milliseconds since 1970."""
+    def advance(self, ms: int) -> None:
+        """Moves it on by so many milliseconds."""
 
 # Certificates or a key: the text itself, or its file.
 _Pem = Union[bytes, str]

@@ -1,7 +1,8 @@
 """`Clock`: the time that an engine in test mode follows, stopped and moved.
 
 Everything that waits or expires follows it: keys, fields of hashes, TIME, ids of streams, commands
-that wait. While it is moved on, what is due happens at its own moment and in its order.
+that wait, CLIENT PAUSE. While it is moved on, what is due happens at its own moment and in its
+order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Union
 
 from . import _native
-from .exceptions import PannierError, ResponseError
 
 if TYPE_CHECKING:
     from .cache import Cache
@@ -38,42 +38,46 @@ class Clock:
     """
 
     def __init__(self, cache: "Cache") -> None:
-        self._cache = cache
+        self._native = _native.Clock(cache)
 
     @property
     def now(self) -> float:
         """The engine's time in seconds since 1970."""
-        return float(self._state()[b"unix-time-milliseconds"]) / 1000
+        return self._native.state()[0] / 1000
 
     @property
     def frozen(self) -> bool:
         """Whether it stands still."""
-        return bool(self._state()[b"frozen"])
+        return self._native.state()[1]
 
     def freeze(self) -> None:
         """Stops it where it is."""
-        self._state("FREEZE")
+        self._native.freeze()
 
     def resume(self) -> None:
         """Lets it go on from where it stands."""
-        self._state("RESUME")
+        self._native.resume()
 
     def set(self, moment: Moment) -> None:
         """Moves it to a moment: seconds since 1970, or a datetime."""
         if isinstance(moment, datetime.datetime):
             moment = moment.timestamp()
-        self._state("SET", round(moment * 1000))
+        if moment < 0:
+            raise ValueError("set: time begins in 1970")
+        self._native.set(round(moment * 1000))
 
     def advance(self, span: Span) -> None:
         """Moves it on: by seconds, or a timedelta."""
         if isinstance(span, datetime.timedelta):
             span = span.total_seconds()
-        self._state("ADVANCE", round(span * 1000))
+        if span < 0:
+            raise ValueError("advance: it goes on only; set() can put it back")
+        self._native.advance(round(span * 1000))
 
     def reset(self) -> None:
         """Lets it be the system's clock again."""
-        self._state("SET", round(_native.unix_time() * 1000))
-        self._state("RESUME")
+        self._native.set(round(_native.unix_time() * 1000))
+        self._native.resume()
 
     def follow_python(self) -> None:
         """Makes it say what `time.time()` says: frozen if that is, going if that goes. Where each
@@ -115,14 +119,6 @@ class Clock:
             return result
 
         return moved
-
-    def _state(self, *words: Any) -> Any:
-        try:
-            return self._cache.execute_raw("PANNIER", "CLOCK", *words)
-        except ResponseError as error:
-            if "unknown command" in str(error) or "cannot be moved" in str(error):
-                raise PannierError("the clock can be moved with test_mode=True only") from None
-            raise
 
 
 def _next_step() -> Optional[float]:
