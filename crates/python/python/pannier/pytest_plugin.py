@@ -2,8 +2,8 @@
 
 Each worker of pytest-xdist is a process and has an engine of its own. Within one, tests share an
 engine that is brought back to where it was after each test: that takes microseconds, whatever the
-test has stored, and what fixtures of a wider scope stored before stays. `--pannier-scope=function`
-gives every test a new engine instead.
+test has stored, and what fixtures of a wider scope stored before stays (`pannier.isolation` says
+what else is brought back). `--pannier-scope=function` gives every test a new engine instead.
 
 | fixture | what it is |
 |---|---|
@@ -11,8 +11,8 @@ gives every test a new engine instead.
 | `pannier_server` | a `pannier.Server` of the same engine |
 | `redis_url` | its URL |
 | `pannier_shared` | the cache in the scope of `--pannier-scope`, for what many tests need |
-| `pannier_clock` | the engine's `Clock`; it is the system's again after the test |
-| `pannier_faults` | the engine's `Faults`, none of which outlives the test |
+| `pannier_clock` | the engine's `Clock` |
+| `pannier_faults` | the engine's `Faults` |
 | `pannier_recorder` | `with pannier_recorder() as seen:` writes down what clients ask |
 | `pannier_options` | override it: the directives of the engine, a dict |
 """
@@ -26,6 +26,7 @@ import pytest
 from .cache import Cache
 from .clock import Clock
 from .faults import Faults
+from .isolation import Before, Site, numbers_of, remove_faults
 from .recorder import Recorder
 from .server import Server
 
@@ -59,28 +60,28 @@ def pannier_options() -> "dict[str, Any]":
 
 
 @pytest.fixture(scope=_scope)
-def _pannier_server(pannier_options: "dict[str, Any]") -> Iterator[Server]:
-    with Server(**{"test_mode": True, **pannier_options}) as server:
-        yield server
+def _pannier_site(pannier_options: "dict[str, Any]") -> Iterator[Site]:
+    site = Site({"test_mode": True, **pannier_options})
+    yield site
+    site.stop()
 
 
 @pytest.fixture(scope=_scope)
-def pannier_shared(_pannier_server: Server) -> Cache:
+def pannier_shared(_pannier_site: Site) -> Cache:
     """The engine's cache in the scope of `--pannier-scope`: what is stored here by a fixture of
     that scope is there in every test."""
-    return _pannier_server.cache()
+    return _pannier_site.cache
 
 
 @pytest.fixture
 def _pannier_clean(request: pytest.FixtureRequest, pannier_shared: Cache) -> Iterator[None]:
-    before = pannier_shared.checkpoint()
+    before = Before(pannier_shared)
     if request.config.getini("pannier_follow_time"):
         with pannier_shared.clock.following():
             yield
     else:
         yield
-    before.rollback(config=True)
-    before.release()
+    before.restore()
 
 
 @pytest.fixture
@@ -90,9 +91,9 @@ def pannier_cache(_pannier_clean: None, pannier_shared: Cache) -> Cache:
 
 
 @pytest.fixture
-def pannier_server(_pannier_clean: None, _pannier_server: Server) -> Server:
-    """A server, as it was before the test."""
-    return _pannier_server
+def pannier_server(_pannier_clean: None, _pannier_site: Site) -> Server:
+    """A server, as it was before the test; another one at its address, if that ended."""
+    return _pannier_site.server
 
 
 @pytest.fixture
@@ -107,8 +108,10 @@ def pannier_clock(pannier_cache: Cache) -> Iterator[Clock]:
 def pannier_faults(pannier_cache: Cache) -> Iterator[Faults]:
     """The engine's faults: `pannier_faults.add(error="READONLY", command="set")`. They end with the
     test."""
-    with pannier_cache.faults() as faults:
-        yield faults
+    faults = pannier_cache.faults()
+    kept = numbers_of(faults)
+    yield faults
+    remove_faults(faults, kept)
 
 
 @pytest.fixture
