@@ -312,6 +312,46 @@ class TestPipeline:
                 pipeline.execute()
         assert cache.get("n") == b"10"
 
+    @pytest.mark.parametrize("transaction", [True, False])
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("SELECT", 3), ("select", 3), ("SELECT 3",), (b"MULTI",), ("EXEC",), ("DISCARD",),
+            ("WATCH", "k"), ("SUBSCRIBE", "c"), ("PSUBSCRIBE", "*"), ("MONITOR",), ("HELLO", 2),
+            ("RESET",), ("QUIT",), ("AUTH", "x"), ("CLIENT", "REPLY", "OFF"),
+            ("CLIENT SETNAME", "me"), ("client", b"tracking", "on"), ("CLIENT", "NO-EVICT", "ON"),
+        ],
+        ids=str,
+    )
+    def test_it_changes_no_connection_for_those_who_come_after(self, cache, command, transaction):
+        cache.set("k", "v")
+        pipeline = cache.pipeline(transaction)
+        with pytest.raises(pannier.PannierError, match="changes the state of a connection"):
+            pipeline.execute_command(*command)
+        cache.set("k", "w")
+        assert pipeline.execute_command("CLIENT", "GETNAME").get("k").execute() == [None, b"w"]
+        assert cache.pipeline().get("k").execute() == [b"w"]
+
+    def test_what_went_wrong_half_way_is_not_seen_by_others(self, cache, text):
+        cache.set("k", b"\xff")
+        text = cache.at(0, decode_responses=True)
+        for transaction in (True, False):
+            with pytest.raises(UnicodeDecodeError):
+                text.pipeline(transaction).get("k").get("k").ping().execute()
+            assert text.pipeline(transaction).exists("k").execute() == [1]
+        with pytest.raises(TypeError):
+            text.pipeline().set("a", 1).set("b", None).execute()
+        assert text.pipeline().exists("a", "b").execute() == [0]
+
+    def test_an_interrupted_wait_leaves_no_reply_behind(self, cache):
+        pipeline = cache.pipeline(transaction=False).blpop("jobs")
+        timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.execute()
+        cache.rpush("jobs", "work")
+        assert cache.pipeline().lpop("jobs").ping().execute() == [b"work", True]
+
     def test_transaction_tries_again(self, cache):
         cache.set("n", 1)
         tries = []

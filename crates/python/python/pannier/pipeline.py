@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Optional
 
 from .commands import Commands
-from .commands.base import Convert
+from .commands.base import Convert, text
 from .exceptions import PannierError, ResponseError, WatchError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Pipeline(Commands):
 
     def _run(self, args: "tuple[Any, ...]", convert: Convert = None) -> Any:
         if self.watching and not self.explicit_transaction:
-            reply = self._session().run([args], False)[0]
+            reply = self._ask([args])[0]
             if isinstance(reply, Exception):
                 raise reply
             return reply if convert is None else convert(reply)
@@ -70,7 +70,17 @@ class Pipeline(Commands):
         return self._run(("EVAL", script.script, *args))
 
     def execute_command(self, *args: Any) -> Any:
-        """Collects any command."""
+        """Collects any command, but for those that change the state of their connection: the
+        pipeline's goes to somebody else behind it."""
+        name = text(args[0]).upper() if args else ""
+        first, _, second = name.partition(" ")
+        if first == "CLIENT" and len(args) > 1:
+            second = second or text(args[1]).upper()
+        if first in OF_CONNECTIONS or (first == "CLIENT" and second in OF_CLIENTS):
+            raise PannierError(
+                f"{first} {second}".rstrip() + ": it changes the state of a connection, and a "
+                "pipeline has none of its own: use watch() and multi(), pubsub(), at() or redis()"
+            )
         return self._run(args)
 
     def watch(self, *names: Any) -> bool:
@@ -103,7 +113,7 @@ class Pipeline(Commands):
             if self.is_transaction or self.explicit_transaction:
                 replies = self._transaction(commands)
             else:
-                replies = self._session().run(commands, False)
+                replies = self._ask(commands)
             for index, (reply, convert) in enumerate(zip(replies, converts)):
                 if isinstance(reply, Exception):
                     if raise_on_error:
@@ -116,7 +126,7 @@ class Pipeline(Commands):
             self.reset()
 
     def _transaction(self, commands: "list[tuple[Any, ...]]") -> "list[Any]":
-        replies = self._session().run([("MULTI",), *commands, ("EXEC",)], False)
+        replies = self._ask([("MULTI",), *commands, ("EXEC",)])
         executed = replies[-1]
         if executed is None:
             raise WatchError("Watched variable changed.")
@@ -140,7 +150,29 @@ class Pipeline(Commands):
         """The same, as the protocol calls it."""
         self.reset()
 
-    def _session(self) -> "_native.Client":
+    def _ask(self, commands: "list[tuple[Any, ...]]") -> "list[Any]":
         if self._client is None:
             self._client = self.cache._borrow()
-        return self._client
+        try:
+            return self._client.run(commands, False)
+        except TypeError:
+            # An argument that cannot be one: nothing was sent.
+            raise
+        except BaseException:
+            # Replies may still come, and would be taken for somebody else's.
+            self._client.close()
+            self.reset()
+            raise
+
+
+#: Commands after which a connection is not as others are.
+OF_CONNECTIONS = frozenset(
+    "ASKING AUTH DISCARD EXEC HELLO MONITOR MULTI PSUBSCRIBE PSYNC PUNSUBSCRIBE QUIT READONLY "
+    "READWRITE RESET SELECT SSUBSCRIBE SUBSCRIBE SUNSUBSCRIBE SYNC UNSUBSCRIBE UNWATCH "
+    "WATCH".split()
+)
+
+#: The same of CLIENT.
+OF_CLIENTS = frozenset(
+    "CACHING CAPA IMPORT-SOURCE NO-EVICT NO-TOUCH REPLY SETINFO SETNAME TRACKING".split()
+)
