@@ -525,6 +525,37 @@ class TestWaiting:
     @pytest.mark.parametrize(
         "call",
         [
+            lambda cache: cache.blpop("jobs", 0.01),
+            lambda cache: cache.redis().blpop("jobs", 0.01),
+            lambda cache: cache.redis().bzpopmin("ranks", 0.01),
+            lambda cache: cache.redis().xread({"stream": "0"}, block=10),
+            lambda cache: cache.redis().blmove("jobs", "done", 0.01),
+            lambda cache: cache.pipeline().get("k").execute(),
+        ],
+        ids=["Cache", "blpop", "bzpopmin", "xread", "blmove", "pipeline"],
+    )
+    def test_who_would_wait_behind_a_script_does_so_without_the_interpreter(self, cache, call):
+        script = "local n = 0; for i = 1, 3e7 do n = n + i end; return 1"
+        slow = threading.Thread(target=cache.eval, args=(script, 0))
+        slow.start()
+        time.sleep(0.02)
+        waiting = threading.Thread(target=call, args=(cache,))
+        waiting.start()
+        runs_meanwhile(slow)
+        waiting.join()
+
+    def test_a_wait_that_ends_behind_a_script_does_so_without_the_interpreter(self, cache):
+        script = "local n = 0; for i = 1, 3e7 do n = n + i end; return 1"
+        waiting = threading.Thread(target=cache.redis().blpop, args=("jobs", 0.1))
+        slow = threading.Thread(target=cache.eval, args=(script, 0))
+        waiting.start()
+        slow.start()
+        runs_meanwhile(slow)
+        waiting.join()
+
+    @pytest.mark.parametrize(
+        "call",
+        [
             lambda cache: cache.get("k"),
             lambda cache: cache.set("k", "v"),
             lambda cache: cache.incr("n"),

@@ -6,8 +6,8 @@
 //! work costs some 20 us, which is little beside what takes long and beside a turn of a loop, and
 //! leaves nothing behind that a fork could break or an idle client would keep.
 //!
-//! Rules: while it is busy, nobody asks for the session's lock on the loop's thread. Whoever closes
-//! the client meanwhile leaves that to the thread. Neighbours: `client`.
+//! Rules: while it is busy, nobody asks for the session's lock on the loop's thread. Whoever sends
+//! more meanwhile, or closes the client, leaves that to the thread. Neighbours: `client`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,17 +15,19 @@ use pyo3::PyResult;
 use pyo3::exceptions::PyOSError;
 
 use crate::bell::Bell;
+use crate::brief::{self, Long};
 use crate::line::Line;
 
 /// Whether a session is executed on a thread of its own.
 #[derive(Default)]
 pub(crate) struct Aside(Mutex<State>);
 
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Default)]
 enum State {
     #[default]
     Idle,
-    Busy,
+    /// With requests that came meanwhile.
+    Busy(Vec<u8>),
     /// And is to be closed.
     Closing,
 }
@@ -33,13 +35,22 @@ enum State {
 impl Aside {
     /// Whether it is.
     pub(crate) fn is_busy(&self) -> bool {
-        *self.state() != State::Idle
+        !matches!(*self.state(), State::Idle)
+    }
+
+    /// Has requests executed behind those that it is busy with; false when it is not busy.
+    pub(crate) fn add(&self, requests: &[u8]) -> bool {
+        let mut state = self.state();
+        if let State::Busy(more) = &mut *state {
+            more.extend_from_slice(requests);
+        }
+        !matches!(*state, State::Idle)
     }
 
     /// Has the session closed when it is not busy any more; false when it is not.
     pub(crate) fn close_later(&self) -> bool {
         let mut state = self.state();
-        let busy = *state != State::Idle;
+        let busy = !matches!(*state, State::Idle);
         if busy {
             *state = State::Closing;
         }
@@ -51,30 +62,51 @@ impl Aside {
     }
 }
 
-/// Executes the requests of a session, and rings when that is done.
+/// Executes the requests of a session, or what it has to do when its wait is over, and rings when
+/// that is done.
 pub(crate) fn run(
     aside: &Arc<Aside>,
     line: &Arc<Mutex<Option<Line>>>,
     bell: &Arc<Bell>,
+    long: Long,
 ) -> PyResult<()> {
-    *aside.state() = State::Busy;
+    *aside.state() = State::Busy(Vec::new());
     let (own, line, bell) = (Arc::clone(aside), Arc::clone(line), Arc::clone(bell));
     let work = move || {
         let lock = || line.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = lock().as_mut() {
-            line.run_long();
-        }
-        // Nobody closes it between the look and the change.
-        let mut state = own.state();
-        let closed = (*state == State::Closing).then(|| lock().take());
-        *state = State::Idle;
-        drop(state);
+        let mut requests = Vec::new();
+        let closed = loop {
+            if let Some(line) = lock().as_mut() {
+                line.requests.append(&mut requests);
+                line.feed();
+            }
+            // Nobody sends or closes between the look and the change.
+            let mut state = own.state();
+            match std::mem::take(&mut *state) {
+                State::Busy(more) if !more.is_empty() => {
+                    *state = State::Busy(Vec::new());
+                    requests = more;
+                }
+                State::Closing => break lock().take(),
+                State::Busy(_) | State::Idle => break None,
+            }
+        };
+        drop(long);
         drop(closed);
         std::task::Wake::wake(bell);
     };
+    spawn(work).inspect_err(|_| *aside.state() = State::Idle)
+}
+
+/// Ends a session: by a thread of its own when something is in the way of what it gives back.
+pub(crate) fn end(line: Line) {
+    if brief::is_in_the_way(&line.cache) {
+        // Where no thread is to be had it ends here, with the work that was for one.
+        let _ = spawn(move || drop(line));
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> PyResult<()> {
     let spawned = std::thread::Builder::new().name("pannier-aside".into()).spawn(work);
-    spawned.map(drop).map_err(|error| {
-        *aside.state() = State::Idle;
-        PyOSError::new_err(error.to_string())
-    })
+    spawned.map(drop).map_err(|error| PyOSError::new_err(error.to_string()))
 }

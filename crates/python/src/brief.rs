@@ -3,10 +3,10 @@
 //! Giving the lock away costs little by itself, but a thread that waits for it then runs for a
 //! whole switch interval (5 ms) before we are back: far too much for a command that takes a
 //! microsecond. So a command that the command table calls fast (constant or logarithmic time)
-//! keeps the lock, and anything else gives it away. While something long runs, brief commands
-//! give it away too, because they may have to wait for a shard that it holds: what runs here is
-//! counted, a script is known to the engine, and what else a server's client may have sent is seen
-//! by the shards that stay locked.
+//! keeps the lock, and anything else gives it away. While something long runs, every command
+//! gives it away, because it may have to wait for a shard that is held: what runs here is counted
+//! before it gives the lock away, a script is known to the engine, and what else a server's client
+//! may have sent is seen by the shards that stay locked.
 //!
 //! The names come from the table itself, by COMMAND, once in a process. Neighbours: `client` and
 //! `cache` ask here.
@@ -24,38 +24,47 @@ pub(crate) enum Span {
     Brief,
     /// As long as what it works on is large.
     Long,
-    /// As long as somebody has written it to.
+    /// As long as somebody has written it to: a script, or many requests.
     Script,
     /// Until somebody else does something.
     Waits,
+    /// As long as what is in its way, whatever it is itself.
+    Held,
 }
 
 impl Span {
     /// Whether the interpreter's lock is given away meanwhile. What waits does so later.
     pub(crate) fn is_long(self) -> bool {
-        matches!(self, Self::Long | Self::Script)
+        matches!(self, Self::Long | Self::Script | Self::Held)
     }
 }
 
 /// How long a command of so many arguments may take.
 pub(crate) fn span(cache: &pannier::Cache, name: &[u8], args: usize) -> Span {
+    if is_in_the_way(cache) {
+        return Span::Held;
+    }
     let mut lower = [0; NAME_MAX];
     let Some(lower) = lower.get_mut(..name.len()) else { return Span::Long };
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     match SPANS.get().and_then(|spans| spans.get(&*lower)) {
-        Some(Span::Brief) if args > ARGS_MAX || is_long_running(cache) || cache.is_held_up() => {
-            Span::Long
-        }
+        Some(Span::Brief) if args > ARGS_MAX => Span::Long,
         Some(span) => *span,
         None => Span::Long,
     }
 }
 
-/// Whether packed requests may take long: there are many, or one of them may run a script.
-pub(crate) fn may_be_long(requests: &[u8]) -> bool {
+/// How long packed requests may take; few of them are long at most, unless one may run a script.
+pub(crate) fn span_of_packed(cache: &pannier::Cache, requests: &[u8]) -> Span {
     let runs = |word: &[u8]| SCRIPTS.iter().any(|name| word.eq_ignore_ascii_case(name));
-    requests.len() > FEW_BYTES || requests.windows(SCRIPTS[0].len()).any(runs)
+    if is_in_the_way(cache) {
+        Span::Held
+    } else if requests.len() > FEW_BYTES || requests.windows(SCRIPTS[0].len()).any(runs) {
+        Span::Script
+    } else {
+        Span::Long
+    }
 }
 
 /// Learns the names from the reply to COMMAND, when nobody has yet.
@@ -77,7 +86,9 @@ fn span_of_row(row: &Bound<'_, PyAny>) -> PyResult<Option<(Vec<u8>, Span)>> {
     let has = |wanted: &[u8]| flags.iter().any(|flag| flag == wanted);
     let span = if has(b"blocking") {
         Some(Span::Waits)
-    } else if categories.iter().any(|category| category == b"@scripting") {
+    } else if categories.iter().any(|category| category == b"@scripting")
+        || SCRIPTS_TOO.contains(&&*name)
+    {
         Some(Span::Script)
     } else if has(b"fast") || BRIEF_TOO.contains(&&*name) {
         Some(Span::Brief)
@@ -95,23 +106,50 @@ pub(crate) fn is_long_running(cache: &pannier::Cache) -> bool {
     LONG.load(Relaxed) > 0 || cache.runs_script()
 }
 
-/// Runs something long; meanwhile nothing counts as brief.
-pub(crate) fn while_long<R>(work: impl FnOnce() -> R) -> R {
-    struct Over;
-    impl Drop for Over {
-        fn drop(&mut self) {
-            LONG.fetch_sub(1, Relaxed);
-        }
+/// Whether something is in the way of a command, so that it would wait for a shard.
+pub(crate) fn is_in_the_way(cache: &pannier::Cache) -> bool {
+    is_long_running(cache) || cache.is_held_up()
+}
+
+/// While there is one, something long runs and nothing counts as brief. It is made under the
+/// interpreter's lock, so that nobody comes between.
+pub(crate) struct Long(());
+
+impl Long {
+    pub(crate) fn begin() -> Self {
+        LONG.fetch_add(1, Relaxed);
+        Self(())
     }
-    LONG.fetch_add(1, Relaxed);
-    let _over = Over;
-    work()
+}
+
+impl Drop for Long {
+    fn drop(&mut self) {
+        LONG.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Runs something long without the interpreter's lock.
+pub(crate) fn detached<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
+    let long = Long::begin();
+    py.detach(|| {
+        let done = work();
+        drop(long);
+        done
+    })
+}
+
+/// In a forked child nothing runs of what ran in the parent.
+pub(crate) fn forked() {
+    LONG.store(0, Relaxed);
 }
 
 /// Not called fast, because what they replace or remove may be large; here that is freed in the
 /// background.
 const BRIEF_TOO: [&[u8]; 8] =
     [b"set", b"setex", b"psetex", b"getset", b"del", b"unlink", b"getrange", b"setrange"];
+
+/// What they run may be a script.
+const SCRIPTS_TOO: [&[u8]; 2] = [b"exec", b"debug"];
 
 static SPANS: OnceLock<HashMap<Vec<u8>, Span>> = OnceLock::new();
 

@@ -231,9 +231,9 @@ impl Cache {
         let cache = self.cache()?;
         let replied = match brief::span(cache, args[0].as_slice(), args.len()) {
             Span::Brief => cache.call_bytes_at_once(args),
-            Span::Long | Span::Script => {
+            Span::Long | Span::Script | Span::Held => {
                 let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_slice().to_vec()).collect();
-                py.detach(|| brief::while_long(|| cache.call_bytes_at_once(&args)))
+                brief::detached(py, || cache.call_bytes_at_once(&args))
             }
             // As a client of its own, so that signals are seen meanwhile.
             Span::Waits => {

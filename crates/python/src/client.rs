@@ -24,9 +24,9 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::aside::{self, Aside};
 use crate::bell::Bell;
-use crate::brief::{self, Span};
+use crate::brief::{self, Long, Span};
 use crate::fork::{self, Birthplace, PannierError};
-use crate::line::{Line, Taken, closed};
+use crate::line::{Armed, Line, Taken, closed};
 use crate::reply::Style;
 use crate::request::{self, Bytes};
 
@@ -104,7 +104,7 @@ impl Client {
     pub(crate) fn take_reply<'py>(&self, py: Python<'py>) -> PyResult<Taken<'py>> {
         self.with_line(py, |line| {
             let special = matches!(line.next_mark(), Some(b'>' | b'-' | b'!' | b'|'));
-            Ok(match line.receive(py, &self.style, false)? {
+            Ok(match line.receive(py, (&self.style, &self.waker), false)? {
                 None => Taken::Nothing,
                 Some(reply) if special => Taken::Special(reply),
                 Some(reply) => Taken::Reply(reply),
@@ -142,23 +142,69 @@ impl Client {
         }
     }
 
-    /// Executes the requests that were appended on a thread of its own, and waits a moment for it.
-    fn run_aside(&self, py: Python<'_>) -> PyResult<()> {
+    /// Executes the requests that are appended, for an event loop: what it cannot wait for is done
+    /// on a thread of its own, after a moment beside the loop.
+    fn run_for_loop(
+        &self,
+        py: Python<'_>,
+        append: impl FnOnce(&mut Line) -> PyResult<Option<Span>>,
+    ) -> PyResult<()> {
+        let aside = self.with_line(py, |line| {
+            let Some(span) = append(line)? else { return Ok(None) };
+            line.check_open()?;
+            if line.goes_aside(span) {
+                return Ok(Some(span));
+            }
+            line.run(py, false)?;
+            Ok(None)
+        })?;
+        let Some(span) = aside else {
+            return Ok(());
+        };
+        let moment = if span == Span::Held { Duration::ZERO } else { MOMENT };
+        self.run_aside(py, moment)
+    }
+
+    /// Has a thread of its own execute what there is to be executed, and waits so long for it.
+    fn run_aside(&self, py: Python<'_>, most: Duration) -> PyResult<()> {
+        let long = Long::begin();
         py.detach(|| {
-            aside::run(&self.aside, &self.line, &self.bell)?;
-            self.bell.wait(MOMENT);
+            aside::run(&self.aside, &self.line, &self.bell, long)?;
+            if !most.is_zero() {
+                self.bell.wait(most);
+            }
             Ok(())
         })
+    }
+
+    /// Leaves the client's waker for what comes.
+    fn arm_line(&self, py: Python<'_>) -> PyResult<Armed> {
+        self.with_line(py, |line| Ok(line.arm(&self.waker)))
+    }
+
+    /// The same for an event loop; None when it is busy, and rings when that is over.
+    fn arm_for_loop(&self, py: Python<'_>) -> PyResult<Option<Armed>> {
+        if self.aside.is_busy() {
+            return Ok(None);
+        }
+        match self.arm_line(py)? {
+            Armed::Held => self.run_aside(py, Duration::ZERO).map(|()| None),
+            armed => Ok(Some(armed)),
+        }
     }
 
     /// Waits until there is something to read, or for so long; whether there is.
     fn wait_until(&self, py: Python<'_>, timeout_s: Option<f64>) -> PyResult<bool> {
         let until_us = timeout_s.map(|s| self.clock.mono_us().saturating_add(micros(s)));
         loop {
-            let Some(own) = self.with_line(py, |line| Ok(line.arm(&self.waker)))? else {
-                return Ok(true);
+            let mut most = match self.arm_line(py)? {
+                Armed::Ready => return Ok(true),
+                Armed::For(own) => own.min(LOOK_UP),
+                Armed::Held => {
+                    self.with_line(py, |line| line.run(py, true))?;
+                    continue;
+                }
             };
-            let mut most = own.min(LOOK_UP);
             if let Some(until_us) = until_us {
                 let left_us = until_us.saturating_sub(self.clock.mono_us());
                 if left_us == 0 {
@@ -183,23 +229,18 @@ impl Client {
         })
     }
 
-    /// The same for event loops: what may take long goes on beside the loop when it is not done in
-    /// a moment.
+    /// The same for event loops: what may take long, or has something long in its way, goes on
+    /// beside the loop when it is not done in a moment.
     #[pyo3(signature = (*args))]
     fn send_aside(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let long = self.with_line(py, |line| {
-            let long = match line.append(args, &self.style)? {
-                None => return Ok(false),
-                Some(Span::Long) => !line.has_little(),
-                Some(span) => span == Span::Script,
-            };
-            line.check_open()?;
-            if !long {
-                line.run(py, false)?;
+        if self.aside.is_busy() {
+            let mut requests = Vec::new();
+            request::encode(args, &mut requests)?;
+            if self.aside.add(&requests) {
+                return Ok(());
             }
-            Ok(long)
-        })?;
-        if long { self.run_aside(py) } else { Ok(()) }
+        }
+        self.run_for_loop(py, |line| line.append(args, &self.style))
     }
 
     /// Executes requests that are packed already.
@@ -213,17 +254,14 @@ impl Client {
 
     /// The same for event loops.
     fn send_packed_aside(&self, py: Python<'_>, requests: &Bound<'_, PyAny>) -> PyResult<()> {
-        let long = self.with_line(py, |line| {
-            let bytes = Bytes::of(requests)?;
-            let long = !line.has_little() || brief::may_be_long(bytes.as_slice());
+        let bytes = Bytes::of(requests)?;
+        if self.aside.is_busy() && self.aside.add(bytes.as_slice()) {
+            return Ok(());
+        }
+        self.run_for_loop(py, |line| {
             line.requests.extend_from_slice(bytes.as_slice());
-            line.check_open()?;
-            if !long {
-                line.run(py, false)?;
-            }
-            Ok(long)
-        })?;
-        if long { self.run_aside(py) } else { Ok(()) }
+            Ok(Some(brief::span_of_packed(&line.cache, bytes.as_slice())))
+        })
     }
 
     /// The next reply or message. `raw` leaves strings bytes. Without one it waits: for ever, or
@@ -236,7 +274,8 @@ impl Client {
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         loop {
-            let received = self.with_line(py, |line| line.receive(py, &self.style, raw))?;
+            let received =
+                self.with_line(py, |line| line.receive(py, (&self.style, &self.waker), raw))?;
             if let Some(received) = received {
                 return Ok(received);
             }
@@ -248,10 +287,11 @@ impl Client {
 
     /// The next reply or message in a tuple, None when there is none yet.
     fn take<'py>(&self, py: Python<'py>, raw: bool) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
-        if self.aside.is_busy() {
+        if !self.is_ready(py)? {
             return Ok(None);
         }
-        let received = self.with_line(py, |line| line.receive(py, &self.style, raw))?;
+        let received =
+            self.with_line(py, |line| line.receive(py, (&self.style, &self.waker), raw))?;
         Ok(received.map(|received| (received,)))
     }
 
@@ -263,10 +303,7 @@ impl Client {
 
     /// Whether something can be received, or the end be noticed, at once.
     fn is_ready(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.aside.is_busy() {
-            return Ok(false);
-        }
-        self.with_line(py, |line| Ok(line.arm(Waker::noop()).is_none()))
+        Ok(matches!(self.arm_for_loop(py)?, Some(Armed::Ready)))
     }
 
     /// Whether it is open and nothing is there to be received.
@@ -275,7 +312,7 @@ impl Client {
             return Ok(false);
         }
         let mut line = self.line(py)?;
-        Ok(line.as_mut().is_some_and(|line| line.arm(Waker::noop()).is_some()))
+        Ok(line.as_mut().is_some_and(|line| matches!(line.arm(&self.waker), Armed::For(_))))
     }
 
     /// Executes commands, one after the other, and returns their replies, errors among them.
@@ -308,16 +345,11 @@ impl Client {
     /// stays silent: 0 when something can be received now, None for never.
     fn arm(&self, py: Python<'_>) -> PyResult<Option<f64>> {
         self.bell.silence();
-        if self.aside.is_busy() {
-            // It will ring.
-            return Ok(None);
-        }
-        let most = self.with_line(py, |line| Ok(line.arm(&self.waker)))?;
-        Ok(match most {
-            None => Some(0.0),
-            Some(Duration::MAX) => None,
-            Some(most) if self.is_movable => Some(most.min(LOOK_UP).as_secs_f64()),
-            Some(most) => Some(most.as_secs_f64()),
+        Ok(match self.arm_for_loop(py)? {
+            None | Some(Armed::Held | Armed::For(Duration::MAX)) => None,
+            Some(Armed::Ready) => Some(0.0),
+            Some(Armed::For(most)) if self.is_movable => Some(most.min(LOOK_UP).as_secs_f64()),
+            Some(Armed::For(most)) => Some(most.as_secs_f64()),
         })
     }
 
@@ -330,6 +362,9 @@ impl Client {
     /// Whether it was closed, by either side.
     #[getter]
     fn closed(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.aside.is_busy() {
+            return Ok(false);
+        }
         let line = self.line(py)?;
         Ok(line.as_ref().is_none_or(|line| line.client.is_closed()))
     }
@@ -341,7 +376,9 @@ impl Client {
             let line =
                 self.line.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner).take();
             self.waker.wake_by_ref();
-            py.detach(|| drop(line));
+            if let Some(line) = line {
+                py.detach(|| aside::end(line));
+            }
         }
     }
 
@@ -354,6 +391,10 @@ impl Drop for Client {
         if !self.birthplace.is_here() {
             // Its engine is the parent's, and somebody there may hold its locks.
             std::mem::forget(Arc::clone(&self.line));
+        } else if let Ok(mut line) = self.line.try_lock()
+            && let Some(line) = line.take()
+        {
+            aside::end(line);
         }
     }
 }

@@ -13,12 +13,15 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use pyo3::{PyErr, import_exception, pyfunction};
 
+use crate::brief;
+
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// Counts a fork; called in the child.
 #[pyfunction]
 pub(crate) fn forked() {
     FORKS.fetch_add(1, Relaxed);
+    brief::forked();
 }
 
 /// The process in which something was made.

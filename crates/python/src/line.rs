@@ -5,6 +5,9 @@
 //! is asked take a shorter way, on which no request and no reply is written: GET and SET of a key,
 //! when nothing speaks against it, leave the object itself.
 //!
+//! Rules: what has come for a session may have to be fetched as a request is executed (a wait that
+//! is over gives a shard something back), so not at once when something is in the way.
+//!
 //! Neighbours: `client` holds one behind a lock, and waits; `aside` runs one on another thread.
 
 use std::task::{Context, Waker};
@@ -26,6 +29,16 @@ pub(crate) enum Taken<'py> {
     Special(Bound<'py, PyAny>),
     /// Nothing yet.
     Nothing,
+}
+
+/// What a waker was left for.
+pub(crate) enum Armed {
+    /// Nothing: something can be received.
+    Ready,
+    /// What comes; it is to be looked for all the same after so long.
+    For(Duration),
+    /// Nothing: something has come, and something is in the way of fetching it.
+    Held,
 }
 
 /// The session with what lies before and behind it.
@@ -98,12 +111,16 @@ impl Line {
         Ok(Some(brief::span(&self.cache, name.as_slice(), args.len())))
     }
 
-    /// Whether there is so little in the cache that nothing but a script takes long, and nobody is
-    /// in the way.
-    pub(crate) fn has_little(&self) -> bool {
-        self.cache.engine().used_memory() < LITTLE
-            && self.requests.len() < BRIEF_MAX
-            && !self.cache.is_held_up()
+    /// Whether an event loop cannot wait for requests that may take so long. While there is little
+    /// in a cache nothing but a script takes long.
+    pub(crate) fn goes_aside(&self, span: Span) -> bool {
+        match span {
+            Span::Brief | Span::Waits => false,
+            Span::Long => {
+                self.cache.engine().used_memory() >= LITTLE || self.requests.len() >= BRIEF_MAX
+            }
+            Span::Script | Span::Held => true,
+        }
     }
 
     /// Whether everything was received.
@@ -120,19 +137,15 @@ impl Line {
     pub(crate) fn run(&mut self, py: Python<'_>, long: bool) -> PyResult<()> {
         self.check_open()?;
         if long || self.requests.len() > BRIEF_MAX {
-            py.detach(|| self.run_long());
+            brief::detached(py, || self.feed());
         } else {
             self.feed();
         }
         Ok(())
     }
 
-    /// The same for what takes long, by whoever does not hold the interpreter's lock.
-    pub(crate) fn run_long(&mut self) {
-        brief::while_long(|| self.feed());
-    }
-
-    fn feed(&mut self) {
+    /// The same, whatever it takes; without requests what has come is fetched.
+    pub(crate) fn feed(&mut self) {
         let Self { client, requests, replies, .. } = self;
         client.feed(requests, replies);
         requests.clear();
@@ -148,11 +161,11 @@ impl Line {
         Ok(())
     }
 
-    /// The next reply, when there is one.
+    /// The next reply, when there is one; otherwise a waker is left for it.
     pub(crate) fn receive<'py>(
         &mut self,
         py: Python<'py>,
-        style: &Style,
+        (style, waker): (&Style, &Waker),
         raw: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         if let Some(made) = self.made.take() {
@@ -164,7 +177,9 @@ impl Line {
             };
         }
         if self.replies.is_empty() {
-            self.client.feed(b"", &mut self.replies);
+            if let Armed::Held = self.arm(waker) {
+                brief::detached(py, || self.feed());
+            }
             if self.replies.is_empty() {
                 return if self.client.is_closed() { Err(closed()) } else { Ok(None) };
             }
@@ -180,20 +195,20 @@ impl Line {
         reply.map(Some)
     }
 
-    /// Leaves a waker for what comes; after how long to look all the same. None when something is
-    /// there already.
-    pub(crate) fn arm(&mut self, waker: &Waker) -> Option<Duration> {
-        if self.is_read() {
-            let ready = self.client.poll_wake(&mut Context::from_waker(waker)).is_ready();
-            self.client.feed(b"", &mut self.replies);
-            if !ready && self.replies.is_empty() && !self.client.is_closed() {
-                return Some(self.client.time_left().unwrap_or(Duration::MAX));
-            }
-            if self.replies.is_empty() && !self.client.is_closed() {
-                return Some(Duration::ZERO);
-            }
+    /// Leaves a waker for what comes, unless something is there already.
+    pub(crate) fn arm(&mut self, waker: &Waker) -> Armed {
+        if !self.is_read() || self.client.is_closed() {
+            return Armed::Ready;
         }
-        None
+        if self.client.poll_wake(&mut Context::from_waker(waker)).is_pending() {
+            return Armed::For(self.client.time_left().unwrap_or(Duration::MAX));
+        }
+        if brief::is_in_the_way(&self.cache) {
+            return Armed::Held;
+        }
+        self.feed();
+        let came = !self.replies.is_empty() || self.client.is_closed();
+        if came { Armed::Ready } else { Armed::For(Duration::ZERO) }
     }
 }
 

@@ -2,8 +2,9 @@
 
 A command is executed when it is sent, in the event loop's thread: most take less time than a turn
 of the loop. A script, and what works on much data, goes on beside the loop when it is not done in a
-moment. Where a reply is not there yet (then, or because a command waits), the loop watches a file
-of the client's, into which the engine writes when something has come.
+moment, and so does any command while something like that is in its way. Where a reply is not there
+yet (then, or because a command waits), the loop watches a file of the client's, into which the
+engine writes when something has come.
 """
 
 from __future__ import annotations
@@ -119,10 +120,11 @@ class Connection(Local, UnixDomainSocketConnection):
             raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
 
     async def can_read(self) -> bool:
+        # Whether a pool must not lend it: replies that nobody took, or one that is yet to come.
         if self._writer is None:
             return False
         try:
-            return bool(self._writer.client.is_ready())
+            return not self._writer.client.is_idle()
         except OSError as error:
             await self.disconnect(nowait=True)
             raise ConnectionError(f"Error while reading from {PLACE}: {error}") from None
