@@ -1,4 +1,4 @@
-"""What an event loop does not wait for: scripts and whatever is in the way."""
+"""What an event loop does not wait for: scripts and whatever is in the way, and what wakes it."""
 
 import asyncio
 import os
@@ -154,3 +154,38 @@ os._exit(0)
 def test_in_a_forked_child_nothing_is_in_the_way(in_process):
     # In the loop's thread it is done at once.
     assert in_process(FORK) == "True\n0\n"
+
+
+def test_whoever_listens_sees_what_another_task_asks(client):
+    async def main():
+        pubsub = client.pubsub()
+        await pubsub.subscribe("a")
+        heard = asyncio.Queue()
+
+        async def listen():
+            async for message in pubsub.listen():
+                heard.put_nowait((message["type"], message["channel"]))
+
+        listening = asyncio.ensure_future(listen())
+
+        async def next_heard():
+            return await asyncio.wait_for(heard.get(), 10)
+
+        assert await next_heard() == ("subscribe", "a")
+        for ask in (pubsub.subscribe, pubsub.psubscribe, pubsub.unsubscribe):
+            # It has had time to begin to wait.
+            await asyncio.sleep(0.02)
+            await ask("b")
+            assert await next_heard() == (ask.__name__, "b")
+        await asyncio.sleep(0.02)
+        await pubsub.ping()
+        assert (await next_heard())[0] in ("pong", "P")
+        await asyncio.sleep(0.02)
+        await pubsub.punsubscribe("b")
+        await pubsub.unsubscribe("a")
+        # Nothing is left to listen to.
+        await asyncio.wait_for(listening, 10)
+        await pubsub.aclose()
+        await client.aclose()
+
+    asyncio.run(main())

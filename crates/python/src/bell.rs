@@ -5,11 +5,15 @@
 //! rings a condition variable, and writes a byte into a socket pair when an event loop watches
 //! the other end. The pair is made when a loop first asks for it; blocking users never have one.
 //!
+//! What one user of a client does while another one waits (a task subscribes, another reads the
+//! messages) rings too, but only when somebody has said that he is about to wait.
+//!
 //! Neighbours: `client` registers it and waits.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
 use std::time::Duration;
@@ -19,6 +23,8 @@ use std::time::Duration;
 pub(crate) struct Bell {
     rung: Mutex<bool>,
     waiting: Condvar,
+    /// Somebody is about to wait, or waits.
+    awaited: AtomicBool,
     /// The end that is watched, and the end that is written.
     pair: OnceLock<(UnixStream, UnixStream)>,
 }
@@ -29,6 +35,19 @@ impl Bell {
         let rung = self.rung();
         let waited = self.waiting.wait_timeout_while(rung, most, |rung| !*rung);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+
+    /// Says that the caller is about to wait.
+    pub(crate) fn expect(&self) {
+        self.awaited.store(true, Relaxed);
+    }
+
+    /// Rings when somebody waits. He has said so before the caller took the lock on the session.
+    #[inline]
+    pub(crate) fn ring_if_awaited(self: &Arc<Self>) {
+        if self.awaited.load(Relaxed) {
+            self.wake_by_ref();
+        }
     }
 
     /// The file that can be read once it was rung.
@@ -67,6 +86,7 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.awaited.store(false, Relaxed);
         *self.rung() = true;
         self.waiting.notify_all();
         if let Some((_, mut written)) = self.pair.get().map(|(_, written)| ((), written)) {

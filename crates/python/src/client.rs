@@ -159,6 +159,7 @@ impl Client {
             Ok(None)
         })?;
         let Some(span) = aside else {
+            self.bell.ring_if_awaited();
             return Ok(());
         };
         let moment = if span == Span::Held { Duration::ZERO } else { MOMENT };
@@ -179,7 +180,13 @@ impl Client {
 
     /// Leaves the client's waker for what comes.
     fn arm_line(&self, py: Python<'_>) -> PyResult<Armed> {
-        self.with_line(py, |line| Ok(line.arm(&self.waker)))
+        self.with_line(py, |line| {
+            let armed = line.arm(&self.waker);
+            if matches!(armed, Armed::For(_)) {
+                self.bell.expect();
+            }
+            Ok(armed)
+        })
     }
 
     /// The same for an event loop; None when it is busy, and rings when that is over.
@@ -226,7 +233,9 @@ impl Client {
         self.with_line(py, |line| match line.append(args, &self.style)? {
             None => Ok(()),
             Some(span) => line.run(py, span.is_long()),
-        })
+        })?;
+        self.bell.ring_if_awaited();
+        Ok(())
     }
 
     /// The same for event loops: what may take long, or has something long in its way, goes on
@@ -249,7 +258,9 @@ impl Client {
             let bytes = Bytes::of(requests)?;
             line.requests.extend_from_slice(bytes.as_slice());
             line.run(py, true)
-        })
+        })?;
+        self.bell.ring_if_awaited();
+        Ok(())
     }
 
     /// The same for event loops.
