@@ -47,6 +47,7 @@ impl Counter for std::sync::Mutex<u64> {
 /// Steps of a thread's own work between two turns.
 const APART: u64 = 50;
 
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn between_two<C: Counter>(turns: u64) -> Duration {
     let (counter, start) = (C::default(), Barrier::new(3));
     let began = thread::scope(|scope| {
