@@ -4,6 +4,8 @@
 //! all scripts did before Redis 7, which is a flag of its own. The line stays in the text when it
 //! is compiled, as an empty one, so that line numbers in errors are right. Tests at the bottom.
 
+use pannier_resp::split_line;
+
 /// What a script may do or need, a bit set.
 pub type Flags = u8;
 
@@ -43,9 +45,9 @@ pub mod flags {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shebang<'a> {
     /// The engine: `lua`.
-    pub engine: &'a [u8],
-    /// What stands behind it, word by word.
-    pub options: Vec<&'a [u8]>,
+    pub engine: Vec<u8>,
+    /// What stands behind it, word by word; words may be quoted as in redis-cli.
+    pub options: Vec<Vec<u8>>,
     /// The text behind the line.
     pub body: &'a [u8],
 }
@@ -54,15 +56,18 @@ impl<'a> Shebang<'a> {
     /// Reads the first line; `None`: there is none of this kind.
     ///
     /// # Errors
-    /// The line does not end.
+    /// The line does not end, or a quotation does not.
     pub fn read(text: &'a [u8]) -> Result<Option<Self>, &'static str> {
-        let Some(line) = text.strip_prefix(b"#!") else { return Ok(None) };
-        let end = line.iter().position(|byte| *byte == b'\n');
+        if !text.starts_with(b"#!") {
+            return Ok(None);
+        }
+        let end = text.iter().position(|byte| *byte == b'\n');
         let end = end.ok_or("Invalid script shebang")?;
-        let (line, body) = line.split_at(end);
-        let words = line.split(|byte| byte.is_ascii_whitespace());
-        let mut words = words.filter(|word| !word.is_empty());
-        let engine = words.next().ok_or("Invalid engine in script shebang")?;
+        let (line, body) = text.split_at(end);
+        let words = split_line(line).map_err(|_| "Invalid engine in script shebang")?;
+        let mut words = words.into_iter();
+        let engine = words.next().unwrap_or_default();
+        let engine = engine.strip_prefix(b"#!").unwrap_or_default().to_vec();
         Ok(Some(Self { engine, options: words.collect(), body }))
     }
 
@@ -72,18 +77,19 @@ impl<'a> Shebang<'a> {
     /// The text behind `ERR `.
     pub fn script_flags(&self) -> Result<Flags, String> {
         let lossy = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        if !self.engine.eq_ignore_ascii_case(b"lua") {
-            return Err(format!("Could not find scripting engine '{}'", lossy(self.engine)));
-        }
         let mut all = 0;
         for option in &self.options {
             let Some(list) = option.strip_prefix(b"flags=") else {
                 return Err(format!("Unknown lua shebang option: {}", lossy(option)));
             };
-            for name in list.split(|byte| *byte == b',').filter(|name| !name.is_empty()) {
+            // A list may be empty, but not what stands between its commas.
+            for name in list.split(|byte| *byte == b',').filter(|_| !list.is_empty()) {
                 all |= flags::named(name)
                     .ok_or_else(|| format!("Unexpected flag in script shebang: {}", lossy(name)))?;
             }
+        }
+        if !self.engine.eq_ignore_ascii_case(b"lua") {
+            return Err(format!("Could not find scripting engine '{}'", lossy(&self.engine)));
         }
         Ok(all)
     }
@@ -103,5 +109,16 @@ mod tests {
         assert!(Shebang::read(b"#!lua").is_err());
         let wrong = Shebang::read(b"#!lua flags=foo\n").unwrap().unwrap();
         assert!(wrong.script_flags().unwrap_err().ends_with("foo"));
+        let quoted = Shebang::read(b"#!'lua' flags=\"no-writes\"\n").unwrap().unwrap();
+        assert_eq!(quoted.script_flags(), Ok(flags::NO_WRITES));
+        assert!(Shebang::read(b"#!lua \"\n").is_err());
+        for (line, why) in [
+            ("#!\n", "Could not find scripting engine ''"),
+            ("#! lua\n", "Unknown lua shebang option: lua"),
+            ("#!lua flags=no-writes, allow-oom\n", "Unexpected flag in script shebang: "),
+        ] {
+            let shebang = Shebang::read(line.as_bytes()).unwrap().unwrap();
+            assert_eq!(shebang.script_flags(), Err(why.into()));
+        }
     }
 }
