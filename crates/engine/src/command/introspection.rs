@@ -305,7 +305,7 @@ fn keys(engine: &Engine, args: Args<'_>) -> Result<Vec<(usize, Access)>, Error> 
         found = engine.commands.find_sub(found, args.get(1)).ok_or(UNKNOWN)?;
     }
     let row = found.command;
-    if row.keys.is_empty() {
+    if row.keys.iter().all(|spec| spec.access & access::NOT_KEY != 0) {
         return Err(KEYLESS);
     }
     if !row.accepts(args.len()) {
@@ -313,7 +313,12 @@ fn keys(engine: &Engine, args: Args<'_>) -> Result<Vec<(usize, Access)>, Error> 
     }
     let mut keys = Vec::new();
     let fit = row.key_positions(args, |at, access| keys.push((at, access_in(row, access, args))));
-    if fit { Ok(keys) } else { Err(INVALID) }
+    match fit && !keys.is_empty() {
+        true => Ok(keys),
+        // A script may have no keys, and how many it says is not looked at here.
+        false if row.is(flags::NO_MANDATORY_KEYS) => Ok(Vec::new()),
+        false => Err(INVALID),
+    }
 }
 
 /// What a request does to the keys of a specification, where that depends on its arguments.
