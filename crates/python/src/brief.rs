@@ -55,6 +55,12 @@ pub(crate) fn span(cache: &pannier::Cache, name: &[u8], args: usize) -> Span {
     }
 }
 
+/// Whether a command runs what somebody has written.
+pub(crate) fn is_script(name: &[u8]) -> bool {
+    let spans = SPANS.get();
+    spans.and_then(|spans| spans.get(&*name.to_ascii_lowercase())) == Some(&Span::Script)
+}
+
 /// How long packed requests may take; few of them are long at most, unless one may run a script.
 pub(crate) fn span_of_packed(cache: &pannier::Cache, requests: &[u8]) -> Span {
     let runs = |word: &[u8]| SCRIPTS.iter().any(|name| word.eq_ignore_ascii_case(name));

@@ -26,6 +26,7 @@ use crate::client::Client;
 use crate::fork::{Birthplace, PannierError};
 use crate::reply::{Replies, Style, Text};
 use crate::request::{self, Bytes};
+use crate::script::Script;
 use crate::server::Server;
 
 /// One database of a cache in this process.
@@ -231,13 +232,23 @@ impl Cache {
         let cache = self.cache()?;
         let replied = match brief::span(cache, args[0].as_slice(), args.len()) {
             Span::Brief => cache.call_bytes_at_once(args),
-            Span::Long | Span::Script | Span::Held => {
+            span @ (Span::Long | Span::Script | Span::Held) => {
+                let words = [args.first(), args.get(1)].map(|arg| arg.map(Bytes::as_slice));
+                let script = Script::of(cache, span, words);
+                if let Some(script) = &script
+                    && script.is_to_be_watched(py)
+                {
+                    let client = Client::new(cache, self.style.clone_ref(py));
+                    return client.ask(py, args, raw, Some((script, cache)));
+                }
                 let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_slice().to_vec()).collect();
-                brief::detached(py, || cache.call_bytes_at_once(&args))
+                let replied = brief::detached(py, || cache.call_bytes_at_once(&args));
+                script.iter().for_each(Script::ended);
+                replied
             }
             // As a client of its own, so that signals are seen meanwhile.
             Span::Waits => {
-                return Client::new(cache, self.style.clone_ref(py)).ask(py, args, raw);
+                return Client::new(cache, self.style.clone_ref(py)).ask(py, args, raw, None);
             }
         };
         match replied.map_err(|error| self.failed(py, &error))? {

@@ -29,6 +29,7 @@ use crate::fork::{self, Birthplace, PannierError};
 use crate::line::{Armed, Line, Taken, closed};
 use crate::reply::Style;
 use crate::request::{self, Bytes};
+use crate::script::Script;
 
 /// One session of a cache.
 #[pyclass(frozen, module = "pannier._native")]
@@ -70,18 +71,23 @@ impl Client {
         }
     }
 
-    /// Runs a command of a session that nobody else has, and waits for its reply.
+    /// Runs a command of a session that nobody else has, a script that signals end or anything
+    /// else, and waits for its reply.
     pub(crate) fn ask<'py>(
         &self,
         py: Python<'py>,
         args: &[Bytes<'py>],
         raw: bool,
+        script: Option<(&Script, &pannier::Cache)>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.with_line(py, |line| {
             line.requests.extend_from_slice(RESP3);
             request::encode_words(args, &mut line.requests);
-            line.run(py, true)
+            if script.is_none() { line.run(py, true) } else { Ok(()) }
         })?;
+        if let Some((script, cache)) = script {
+            self.run_watched(py, script, cache)?;
+        }
         self.receive(py, true, None)?;
         self.reply(py, raw)
     }
@@ -178,6 +184,29 @@ impl Client {
         })
     }
 
+    /// Has a thread of its own execute a script, and waits for it or for a signal.
+    fn run_watched(&self, py: Python<'_>, script: &Script, cache: &pannier::Cache) -> PyResult<()> {
+        self.run_aside(py, LOOK_UP)?;
+        while self.aside.is_busy() {
+            if let Err(raised) = py.check_signals() {
+                // It may be that it has not even begun; and who has written goes on by himself.
+                for _ in 0..KILLS_MAX {
+                    py.detach(|| {
+                        script.kill(cache);
+                        self.bell.wait(KILL_WAIT);
+                    });
+                    if !self.aside.is_busy() {
+                        break;
+                    }
+                }
+                return Err(raised);
+            }
+            py.detach(|| self.bell.wait(LOOK_UP));
+        }
+        script.ended();
+        Ok(())
+    }
+
     /// Leaves the client's waker for what comes.
     fn arm_line(&self, py: Python<'_>) -> PyResult<Armed> {
         self.with_line(py, |line| {
@@ -230,10 +259,25 @@ impl Client {
     /// Executes a command; its reply is there to be received, unless it waits.
     #[pyo3(signature = (*args))]
     pub(crate) fn send(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.with_line(py, |line| match line.append(args, &self.style)? {
-            None => Ok(()),
-            Some(span) => line.run(py, span.is_long()),
+        let watched = self.with_line(py, |line| {
+            let Some(span) = line.append(args, &self.style)? else { return Ok(None) };
+            let script = if span.is_long() { line.script(args, span)? } else { None };
+            line.check_open()?;
+            match script {
+                Some(script) if script.is_to_be_watched(py) => {
+                    return Ok(Some((script, line.cache.clone())));
+                }
+                Some(script) => {
+                    line.run(py, true)?;
+                    script.ended();
+                }
+                None => line.run(py, span.is_long())?,
+            }
+            Ok(None)
         })?;
+        if let Some((script, cache)) = watched {
+            self.run_watched(py, &script, &cache)?;
+        }
         self.bell.ring_if_awaited();
         Ok(())
     }
@@ -441,6 +485,10 @@ const RESP3: &[u8] = b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
 
 /// How long an event loop waits for what may take long, before it goes on without it.
 const MOMENT: Duration = Duration::from_micros(200);
+
+/// How often a script is killed before its caller goes without it, and how long it has each time.
+const KILLS_MAX: u32 = 10;
+const KILL_WAIT: Duration = Duration::from_millis(10);
 
 /// How long a thread waits before it looks for signals.
 const LOOK_UP: Duration = Duration::from_millis(100);

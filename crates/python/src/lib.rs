@@ -23,6 +23,7 @@ mod fork;
 mod line;
 mod reply;
 mod request;
+mod script;
 mod server;
 mod tools;
 mod transport;

@@ -20,6 +20,7 @@ use pyo3::types::{PyString, PyTuple};
 use crate::brief::{self, Span};
 use crate::reply::{Replies, Style};
 use crate::request::{self, Bytes};
+use crate::script::Script;
 
 /// What was received.
 pub(crate) enum Taken<'py> {
@@ -109,6 +110,14 @@ impl Line {
         request::encode(args, &mut self.requests)?;
         let name = request::name(args)?;
         Ok(Some(brief::span(&self.cache, name.as_slice(), args.len())))
+    }
+
+    /// The script that a command runs which was appended, if it does.
+    pub(crate) fn script(&self, args: &Bound<'_, PyTuple>, span: Span) -> PyResult<Option<Script>> {
+        let name = request::name(args)?;
+        let text = args.get_item(1).ok().map(|text| Bytes::of(&text)).transpose()?;
+        let words = [Some(name.as_slice()), text.as_ref().map(Bytes::as_slice)];
+        Ok(Script::of(&self.cache, span, words))
     }
 
     /// Whether an event loop cannot wait for requests that may take so long. While there is little

@@ -191,15 +191,17 @@ class Connection(_native.Connection, Local, UnixDomainSocketConnection):
             client = self._sock
         try:
             client.send(*self._encoded(args))
-        except Exception as error:
+        except BaseException as error:
             self._not_sent(error)
 
-    def _not_sent(self, error: Exception) -> None:
+    def _not_sent(self, error: BaseException) -> None:
         if isinstance(error, TypeError):
             raise DataError(str(error)) from None
         if isinstance(error, OSError):
             self.disconnect()
             raise ConnectionError(f"Error while writing to {PLACE}: {error}") from None
+        # A signal: what was sent may be on its way.
+        self.disconnect()
         raise error
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
