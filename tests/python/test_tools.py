@@ -97,6 +97,27 @@ class TestFaults:
                 connection.sendall(b"GET k\r\n")
                 assert connection.makefile("rb").read() == b"$5\r\nva"
 
+    @pytest.mark.parametrize("what", [{"drop": "before"}, {"drop": "after"}, {"cut": 2}], ids=str)
+    def test_a_cache_says_by_one_class_that_a_connection_was_closed(self, what):
+        cache = pannier.Cache()
+        with cache.pubsub() as pubsub:
+            calls = [
+                lambda: cache.set("k", "v"),
+                lambda: cache.execute("SET", "k", "v"),
+                lambda: cache.pipeline().set("k", "v").execute(),
+                lambda: cache.pipeline(transaction=False).set("k", "v").get("k").execute(),
+                lambda: cache.eval("return 1", 0),
+                lambda: cache.blpop("list", 0.01),
+                lambda: (pubsub.subscribe("news"), pubsub.get_message(timeout=5)),
+            ]
+            with cache.faults().add(command=("set", "eval", "blpop", "subscribe"), **what):
+                for call in calls:
+                    with pytest.raises(pannier.ConnectionError):
+                        call()
+                with pytest.raises(redis.ConnectionError):
+                    cache.redis(retry=ONCE).set("k", "v")
+        assert cache.set("k", "v") and cache.pipeline().get("k").execute() == [b"v"]
+
     def test_refused_connections(self, server):
         fault = server.faults().add(refuse=True, times=1)
         with pytest.raises(redis.ConnectionError):

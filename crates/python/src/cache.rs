@@ -24,6 +24,7 @@ use crate::brief::{self, Span};
 use crate::checkpoint::Checkpoint;
 use crate::client::Client;
 use crate::fork::{Birthplace, PannierError};
+use crate::line::closed;
 use crate::reply::{Replies, Style, Text};
 use crate::request::{self, Bytes};
 use crate::script::Script;
@@ -285,6 +286,7 @@ impl Cache {
                 let made = self.style.error.bind(py).call1((reply.text(),));
                 made.map_or_else(|error| error, PyErr::from_value)
             }
+            pannier::Error::Closed => closed(),
             pannier::Error::NeedsClient => PannierError::new_err(NEEDS_CLIENT),
             error => PannierError::new_err(error.to_string()),
         }

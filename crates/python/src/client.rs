@@ -17,7 +17,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyBaseException, PyConnectionError, PyTimeoutError};
+use pyo3::exceptions::{PyBaseException, PyTimeoutError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -25,7 +25,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::aside::{self, Aside};
 use crate::bell::Bell;
 use crate::brief::{self, Long, Span};
-use crate::fork::{self, Birthplace, PannierError};
+use crate::fork::{self, Birthplace};
 use crate::line::{Armed, Line, Taken, closed};
 use crate::reply::Style;
 use crate::request::{self, Bytes};
@@ -94,12 +94,7 @@ impl Client {
 
     /// Waits for a reply that must come, and raises it if it is an error.
     pub(crate) fn reply<'py>(&self, py: Python<'py>, raw: bool) -> PyResult<Bound<'py, PyAny>> {
-        // Whoever closes it (CLIENT KILL, a fault) does so to a client of ours that nobody sees.
-        let ended = |error: PyErr| match error.is_instance_of::<PyConnectionError>(py) {
-            true => PannierError::new_err(error.value(py).to_string()),
-            false => error,
-        };
-        let reply = self.receive(py, raw, None).map_err(ended)?;
+        let reply = self.receive(py, raw, None)?;
         if reply.is_instance_of::<PyBaseException>() {
             return Err(PyErr::from_value(reply));
         }

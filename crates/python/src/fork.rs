@@ -48,5 +48,6 @@ pub(crate) fn refused(what: &str) -> PyErr {
     ))
 }
 
+import_exception!(pannier.exceptions, ConnectionError);
 import_exception!(pannier.exceptions, ForkedError);
 import_exception!(pannier.exceptions, PannierError);

@@ -13,11 +13,12 @@
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use pyo3::exceptions::PyConnectionError;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use crate::brief::{self, Span};
+use crate::fork::ConnectionError;
 use crate::reply::{Replies, Style};
 use crate::request::{self, Bytes};
 use crate::script::Script;
@@ -201,7 +202,10 @@ impl Line {
             self.replies.shrink_to(KEPT_MAX);
             self.read = 0;
         }
-        reply.map(Some)
+        // What a fault has left of a reply is none.
+        let cut =
+            |error: &PyErr| self.client.is_closed() && error.is_instance_of::<PyRuntimeError>(py);
+        reply.map(Some).map_err(|error| if cut(&error) { closed() } else { error })
     }
 
     /// Leaves a waker for what comes, unless something is there already.
@@ -223,7 +227,7 @@ impl Line {
 
 #[cold]
 pub(crate) fn closed() -> PyErr {
-    PyConnectionError::new_err("this client was closed")
+    ConnectionError::new_err("this client was closed")
 }
 
 /// Requests of more bytes are not brief, whatever they ask.

@@ -5,8 +5,9 @@
 //! of its format, an error becomes what the given function makes of its text (and is not raised:
 //! it may lie inside an array). What a reply holds is copied once, from the buffer into the object.
 //!
-//! The replies come from our own engine, whole: a byte that cannot be is a mistake of ours and
-//! raises RuntimeError. Neighbours: `request` is the way there, `client` reads here.
+//! The replies come from our own engine, whole unless a fault has cut one: a byte that cannot be
+//! is a mistake of ours and raises RuntimeError. Neighbours: `request` is the way there, `client`
+//! reads here.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -217,15 +218,21 @@ impl<'a, 'py> Replies<'a, 'py> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let len = rest.iter().position(|byte| *byte == b'\r').ok_or_else(|| broken("a line"))?;
         let (mark, line) = rest[..len].split_first().ok_or_else(|| broken("a mark"))?;
-        self.at += len + 2;
+        self.end(len)?;
         Ok((*mark, line))
     }
 
     /// Some bytes and the end of their line.
     fn take(&mut self, len: usize) -> PyResult<&'a [u8]> {
         let bytes = self.bytes.get(self.at..self.at + len).ok_or_else(|| broken("a string"))?;
-        self.at += len + 2;
+        self.end(len)?;
         Ok(bytes)
+    }
+
+    /// Goes behind so many bytes and the end of their line, which must be there.
+    fn end(&mut self, len: usize) -> PyResult<()> {
+        self.at += len + 2;
+        if self.at <= self.bytes.len() { Ok(()) } else { Err(broken("the end of a line")) }
     }
 }
 

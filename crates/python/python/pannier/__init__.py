@@ -15,6 +15,7 @@ from ._native import Checkpoint
 from .cache import Cache
 from .clock import Clock
 from .exceptions import (
+    ConnectionError,
     ForkedError,
     LockError,
     NoScriptError,
@@ -34,6 +35,7 @@ __all__ = [
     "Cache",
     "Checkpoint",
     "Clock",
+    "ConnectionError",
     "Fault",
     "Faults",
     "ForkedError",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 
 __all__ = [
+    "ConnectionError",
     "ForkedError",
     "LockError",
     "NoScriptError",
@@ -38,6 +39,11 @@ class WatchError(PannierError):
 
 class LockError(PannierError, ValueError):
     """A lock could not be taken, or was not held any more."""
+
+
+class ConnectionError(PannierError, builtins.ConnectionError):
+    """A connection was closed before its reply had come as a whole: by CLIENT KILL, or by a fault.
+    Whether the command has run is not known."""
 
 
 class TimeoutError(PannierError, builtins.TimeoutError):
