@@ -154,6 +154,19 @@ class Cache(_native.Cache, Commands):
 
     execute_command = _native.Cache.execute
 
+    def __getitem__(self, name: Any) -> Any:
+        """A string's value; KeyError when there is none."""
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        self.set(name, value)
+
+    def __delitem__(self, name: Any) -> None:
+        self.delete(name)
+
     def __contains__(self, name: Any) -> bool:
         return bool(self.execute("EXISTS", name))
 

@@ -65,6 +65,10 @@ class Pipeline(Commands):
         self._converts.append(convert)
         return self
 
+    def _known(self, reply: Any) -> Any:
+        # It has its place among the replies, so something is asked for it.
+        return self._run(("ECHO", ""), lambda _: reply)
+
     def _run_script(self, script: "Script", args: "tuple[Any, ...]") -> Any:
         # Whether it is cached would only be known when it is too late.
         return self._run(("EVAL", script.script, *args))

@@ -7,6 +7,8 @@ What has no method here is said by `execute("NAME", ...)`.
 
 from __future__ import annotations
 
+from .bits import BitCommands
+from .geo import GeoCommands
 from .hashes import HashCommands
 from .keys import KeyCommands
 from .lists import ListCommands
@@ -23,10 +25,12 @@ __all__ = ["Commands"]
 class Commands(
     KeyCommands,
     StringCommands,
+    BitCommands,
     HashCommands,
     ListCommands,
     SetCommands,
     SortedSetCommands,
+    GeoCommands,
     StreamCommands,
     ScriptCommands,
     ServerCommands,

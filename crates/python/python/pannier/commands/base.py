@@ -19,6 +19,10 @@ class Runner:
     def _run(self, args: Tuple[Any, ...], convert: Convert = None) -> Any:
         raise NotImplementedError
 
+    def _known(self, reply: Any) -> Any:
+        """What a command without keys would say, of which no server need be asked."""
+        return reply
+
     def execute(self, *args: Any) -> Any:
         """Runs any command."""
         raise NotImplementedError
@@ -97,9 +101,29 @@ def to_float(reply: Any) -> Optional[float]:
     return None if reply is None else float(reply)
 
 
+def scores(withscores: bool, cast: Callable[[float], Any]) -> Convert:
+    """What makes pairs of members and scores of a reply that has them."""
+    return (lambda reply: scored(reply, cast)) if withscores else None
+
+
+def scored(reply: Any, cast: Callable[[float], Any] = float) -> "list[Tuple[Any, Any]]":
+    """Members and scores as pairs."""
+    return [(member, cast(float(score))) for member, score in reply]
+
+
 def to_tuple(reply: Any) -> Optional[Tuple[Any, ...]]:
     """An array that may be missing."""
     return None if reply is None else tuple(reply)
+
+
+def flat(reply: Any) -> "list[Any]":
+    """Pairs as one list."""
+    return [item for pair in reply for item in pair]
+
+
+def grouped(size: int) -> Convert:
+    """What makes tuples of so many of a flat array."""
+    return lambda reply: list(zip(*[iter(reply)] * size))
 
 
 def scanned(reply: Any) -> Tuple[int, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from . import base
-from .base import Field, Key, Runner, Span, Value
+from .base import Field, Key, Moment, Runner, Span, Value
 
 
 class HashCommands(Runner):
@@ -79,19 +79,66 @@ class HashCommands(Runner):
     def hrandfield(
         self, key: Key, count: Optional[int] = None, withvalues: bool = False
     ) -> Any:
-        """Any field, or `count` of them."""
+        """Any field, or a list of `count`, in which a value follows each if `withvalues`."""
         words: "list[Any]" = [] if count is None else [count]
-        return self._run(("HRANDFIELD", key, *words, *base.flags(withvalues=withvalues)))
+        words += base.flags(withvalues=withvalues)
+        return self._run(("HRANDFIELD", key, *words), base.flat if withvalues else None)
 
-    def hexpire(self, name: Key, seconds: Span, *fields: Field) -> Any:
+    def hexpire(
+        self,
+        name: Key,
+        seconds: Span,
+        *fields: Field,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> Any:
         """Lets fields live for so many seconds; a number for each field that says what was done."""
-        words = ("FIELDS", len(fields), *fields)
+        words = [*base.flags(nx=nx, xx=xx, gt=gt, lt=lt), "FIELDS", len(fields), *fields]
         return self._run(("HEXPIRE", name, base.seconds(seconds), *words))
 
-    def hpexpire(self, name: Key, milliseconds: Span, *fields: Field) -> Any:
+    def hpexpire(
+        self,
+        name: Key,
+        milliseconds: Span,
+        *fields: Field,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> Any:
         """Lets fields live for so many milliseconds."""
-        words = ("FIELDS", len(fields), *fields)
+        words = [*base.flags(nx=nx, xx=xx, gt=gt, lt=lt), "FIELDS", len(fields), *fields]
         return self._run(("HPEXPIRE", name, base.millis(milliseconds), *words))
+
+    def hexpireat(
+        self,
+        name: Key,
+        unix_time_seconds: Moment,
+        *fields: Field,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> Any:
+        """Lets fields live until a moment (Unix seconds)."""
+        words = [*base.flags(nx=nx, xx=xx, gt=gt, lt=lt), "FIELDS", len(fields), *fields]
+        return self._run(("HEXPIREAT", name, base.unix_seconds(unix_time_seconds), *words))
+
+    def hpexpireat(
+        self,
+        name: Key,
+        unix_time_milliseconds: Moment,
+        *fields: Field,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> Any:
+        """Lets fields live until a moment (Unix milliseconds)."""
+        words = [*base.flags(nx=nx, xx=xx, gt=gt, lt=lt), "FIELDS", len(fields), *fields]
+        return self._run(("HPEXPIREAT", name, base.unix_millis(unix_time_milliseconds), *words))
 
     def httl(self, key: Key, *fields: Field) -> Any:
         """Seconds that fields have left."""
@@ -111,17 +158,22 @@ class HashCommands(Runner):
         cursor: int = 0,
         match: Optional[Key] = None,
         count: Optional[int] = None,
+        no_values: bool = False,
     ) -> Any:
-        """A page of fields: the next cursor, 0 at the end, and a dict."""
-        words = base.scan_words(cursor, match, count)
-        return self._run(("HSCAN", name, *words), _scanned)
+        """A page of fields: the next cursor, 0 at the end, and a dict; a list, if `no_values`."""
+        words = base.scan_words(cursor, match, count, *(["NOVALUES"] if no_values else []))
+        return self._run(("HSCAN", name, *words), base.scanned if no_values else _scanned)
 
     def hscan_iter(
-        self, name: Key, match: Optional[Key] = None, count: Optional[int] = None
-    ) -> Iterator[Tuple[Any, Any]]:
-        """Fields and values, page by page."""
-        for page in base.pages(lambda cursor: self.hscan(name, cursor, match, count)):
-            yield from page.items()
+        self,
+        name: Key,
+        match: Optional[Key] = None,
+        count: Optional[int] = None,
+        no_values: bool = False,
+    ) -> Iterator[Any]:
+        """Fields and values, or fields alone, page by page."""
+        for page in base.pages(lambda cursor: self.hscan(name, cursor, match, count, no_values)):
+            yield from page if no_values else page.items()
 
 
 def _scanned(reply: Any) -> Any:

@@ -156,6 +156,42 @@ class KeyCommands(Runner):
         for page in base.pages(lambda cursor: self.scan(cursor, match, count, _type)):
             yield from page
 
+    def sort(
+        self,
+        name: Key,
+        start: Optional[int] = None,
+        num: Optional[int] = None,
+        by: Optional[Key] = None,
+        get: Any = None,
+        desc: bool = False,
+        alpha: bool = False,
+        store: Optional[Key] = None,
+        groups: bool = False,
+    ) -> Any:
+        """A list or set in order, by other values if `by`; or what `get` finds, a pattern or
+        several (as tuples, if `groups`); or how many were stored."""
+        patterns = [] if get is None else base.many(get)
+        if groups and len(patterns) < 2:
+            raise ValueError("sort: groups are of what several patterns get")
+        words = _sort_words(start, num, by, patterns, desc, alpha)
+        words += [] if store is None else ["STORE", store]
+        convert = base.grouped(len(patterns)) if groups else None
+        return self._run(("SORT", name, *words), convert)
+
+    def sort_ro(
+        self,
+        key: Key,
+        start: Optional[int] = None,
+        num: Optional[int] = None,
+        by: Optional[Key] = None,
+        get: Any = None,
+        desc: bool = False,
+        alpha: bool = False,
+    ) -> Any:
+        """The same without storing, as a command that only reads."""
+        patterns = [] if get is None else base.many(get)
+        return self._run(("SORT_RO", key, *_sort_words(start, num, by, patterns, desc, alpha)))
+
     def dump(self, name: Key) -> Any:
         """A value in the form that `restore` takes; None when there is none."""
         return self._run(("DUMP", name))
@@ -186,3 +222,20 @@ class KeyCommands(Runner):
         """Bytes that a key takes."""
         words = () if samples is None else ("SAMPLES", samples)
         return self._run(("MEMORY", "USAGE", key, *words))
+
+
+def _sort_words(
+    start: Optional[int],
+    num: Optional[int],
+    by: Optional[Key],
+    patterns: "list[Any]",
+    desc: bool,
+    alpha: bool,
+) -> "list[Any]":
+    if (start is None) != (num is None):
+        raise ValueError("a page has a start and a number")
+    words: "list[Any]" = [] if by is None else ["BY", by]
+    words += [] if start is None else ["LIMIT", start, num]
+    for pattern in patterns:
+        words += ["GET", pattern]
+    return words + base.flags(desc=desc, alpha=alpha)

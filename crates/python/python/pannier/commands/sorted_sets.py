@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Iterator, Mapping, Optional, Tuple, Union
 
 from . import base
 from .base import Key, Runner, Value
 
 Bound = Union[str, bytes, int, float]
+Cast = Callable[[float], Any]
 
 
 class SortedSetCommands(Runner):
@@ -56,13 +57,29 @@ class SortedSetCommands(Runner):
         """Several members' scores."""
         return self._run(("ZMSCORE", key, *base.many(members)))
 
-    def zrank(self, name: Key, value: Value) -> Any:
-        """A member's place by rising score, from 0."""
-        return self._run(("ZRANK", name, value))
+    def zrank(
+        self,
+        name: Key,
+        value: Value,
+        withscore: bool = False,
+        score_cast_func: Cast = float,
+    ) -> Any:
+        """A member's place by rising score, from 0; with its score, if `withscore`."""
+        words = base.flags(withscore=withscore)
+        convert = _placed(score_cast_func) if withscore else None
+        return self._run(("ZRANK", name, value, *words), convert)
 
-    def zrevrank(self, name: Key, value: Value) -> Any:
-        """A member's place by falling score, from 0."""
-        return self._run(("ZREVRANK", name, value))
+    def zrevrank(
+        self,
+        name: Key,
+        value: Value,
+        withscore: bool = False,
+        score_cast_func: Cast = float,
+    ) -> Any:
+        """A member's place by falling score, from 0; with its score, if `withscore`."""
+        words = base.flags(withscore=withscore)
+        convert = _placed(score_cast_func) if withscore else None
+        return self._run(("ZREVRANK", name, value, *words), convert)
 
     def zcount(self, name: Key, min: Bound, max: Bound) -> Any:
         """How many have a score in a range."""
@@ -79,6 +96,7 @@ class SortedSetCommands(Runner):
         end: Bound,
         desc: bool = False,
         withscores: bool = False,
+        score_cast_func: Cast = float,
         byscore: bool = False,
         bylex: bool = False,
         offset: Optional[int] = None,
@@ -87,12 +105,21 @@ class SortedSetCommands(Runner):
         """Members in a range of places, scores or names; with scores, as pairs."""
         words: "list[Any]" = base.flags(byscore=byscore, bylex=bylex, rev=desc)
         words += _limit(offset, num) + base.flags(withscores=withscores)
-        return self._run(("ZRANGE", name, start, end, *words), _scored if withscores else None)
+        convert = base.scores(withscores, score_cast_func)
+        return self._run(("ZRANGE", name, start, end, *words), convert)
 
-    def zrevrange(self, name: Key, start: int, end: int, withscores: bool = False) -> Any:
+    def zrevrange(
+        self,
+        name: Key,
+        start: int,
+        end: int,
+        withscores: bool = False,
+        score_cast_func: Cast = float,
+    ) -> Any:
         """Members in a range of places by falling score."""
         words = base.flags(withscores=withscores)
-        return self._run(("ZREVRANGE", name, start, end, *words), _scored if withscores else None)
+        convert = base.scores(withscores, score_cast_func)
+        return self._run(("ZREVRANGE", name, start, end, *words), convert)
 
     def zrangebyscore(
         self,
@@ -102,10 +129,12 @@ class SortedSetCommands(Runner):
         start: Optional[int] = None,
         num: Optional[int] = None,
         withscores: bool = False,
+        score_cast_func: Cast = float,
     ) -> Any:
         """Members in a range of scores."""
         words = base.flags(withscores=withscores) + _limit(start, num)
-        return self._run(("ZRANGEBYSCORE", name, min, max, *words), _scored if withscores else None)
+        convert = base.scores(withscores, score_cast_func)
+        return self._run(("ZRANGEBYSCORE", name, min, max, *words), convert)
 
     def zrevrangebyscore(
         self,
@@ -115,10 +144,11 @@ class SortedSetCommands(Runner):
         start: Optional[int] = None,
         num: Optional[int] = None,
         withscores: bool = False,
+        score_cast_func: Cast = float,
     ) -> Any:
         """Members in a range of scores, the highest first."""
         words = base.flags(withscores=withscores) + _limit(start, num)
-        convert = _scored if withscores else None
+        convert = base.scores(withscores, score_cast_func)
         return self._run(("ZREVRANGEBYSCORE", name, max, min, *words), convert)
 
     def zrangebylex(
@@ -168,7 +198,7 @@ class SortedSetCommands(Runner):
         """Any member, or a list of `count`."""
         words: "list[Any]" = [] if count is None else [count]
         words += base.flags(withscores=withscores)
-        return self._run(("ZRANDMEMBER", key, *words), _scored if withscores else None)
+        return self._run(("ZRANDMEMBER", key, *words), base.scored if withscores else None)
 
     def zunionstore(self, dest: Key, keys: Any, aggregate: Optional[str] = None) -> Any:
         """Stores the union; `keys` may be a dict with weights."""
@@ -178,20 +208,30 @@ class SortedSetCommands(Runner):
         """Stores the intersection; `keys` may be a dict with weights."""
         return self._run(("ZINTERSTORE", dest, *_sources(keys, aggregate)))
 
-    def zunion(self, keys: Any, aggregate: Optional[str] = None, withscores: bool = False) -> Any:
+    def zunion(
+        self,
+        keys: Any,
+        aggregate: Optional[str] = None,
+        withscores: bool = False,
+        score_cast_func: Cast = float,
+    ) -> Any:
         """The union; `keys` may be a dict with weights."""
         words = [*_sources(keys, aggregate), *base.flags(withscores=withscores)]
-        return self._run(("ZUNION", *words), _scored if withscores else None)
+        return self._run(("ZUNION", *words), base.scores(withscores, score_cast_func))
 
     def zinter(self, keys: Any, aggregate: Optional[str] = None, withscores: bool = False) -> Any:
         """The intersection; `keys` may be a dict with weights."""
         words = [*_sources(keys, aggregate), *base.flags(withscores=withscores)]
-        return self._run(("ZINTER", *words), _scored if withscores else None)
+        return self._run(("ZINTER", *words), base.scored if withscores else None)
 
     def zdiff(self, keys: Any, withscores: bool = False) -> Any:
         """What is in the first and in none of the others."""
         words = [*_sources(keys, None), *base.flags(withscores=withscores)]
-        return self._run(("ZDIFF", *words), _scored if withscores else None)
+        return self._run(("ZDIFF", *words), base.scored if withscores else None)
+
+    def zintercard(self, numkeys: int, keys: Any, limit: int = 0) -> Any:
+        """How many members the intersection has; counted up to `limit`, if it is not 0."""
+        return self._run(("ZINTERCARD", numkeys, *base.many(keys), "LIMIT", limit))
 
     def zscan(
         self,
@@ -199,35 +239,23 @@ class SortedSetCommands(Runner):
         cursor: int = 0,
         match: Optional[Key] = None,
         count: Optional[int] = None,
+        score_cast_func: Cast = float,
     ) -> Any:
         """A page of members: the next cursor, 0 at the end, and pairs."""
-        return self._run(("ZSCAN", name, *base.scan_words(cursor, match, count)), _scanned)
+        words = base.scan_words(cursor, match, count)
+        return self._run(("ZSCAN", name, *words), _scanned(score_cast_func))
 
     def zscan_iter(
-        self, name: Key, match: Optional[Key] = None, count: Optional[int] = None
-    ) -> Iterator[Tuple[Any, float]]:
-        """Members and scores, page by page."""
-        for page in base.pages(lambda cursor: self.zscan(name, cursor, match, count)):
-            yield from page
-
-    def geoadd(
         self,
         name: Key,
-        values: Any,
-        nx: bool = False,
-        xx: bool = False,
-        ch: bool = False,
-    ) -> Any:
-        """Adds places, a flat sequence of longitude, latitude, name; how many are new."""
-        return self._run(("GEOADD", name, *base.flags(nx=nx, xx=xx, ch=ch), *values))
-
-    def geodist(self, name: Key, place1: Value, place2: Value, unit: str = "m") -> Any:
-        """The distance of two places."""
-        return self._run(("GEODIST", name, place1, place2, unit), base.to_float)
-
-    def geopos(self, name: Key, *values: Value) -> Any:
-        """Longitude and latitude of places, None for what is none."""
-        return self._run(("GEOPOS", name, *values), _places)
+        match: Optional[Key] = None,
+        count: Optional[int] = None,
+        score_cast_func: Cast = float,
+    ) -> Iterator[Tuple[Any, Any]]:
+        """Members and scores, page by page."""
+        cast = score_cast_func
+        for page in base.pages(lambda cursor: self.zscan(name, cursor, match, count, cast)):
+            yield from page
 
 
 def _limit(start: Optional[int], num: Optional[int]) -> "list[Any]":
@@ -244,21 +272,20 @@ def _sources(keys: Any, aggregate: Optional[str]) -> "list[Any]":
     return words if aggregate is None else [*words, "AGGREGATE", aggregate]
 
 
-def _places(reply: Any) -> "list[Optional[Tuple[float, float]]]":
-    return [base.to_tuple(place) for place in reply]
-
-
-def _scored(reply: Any) -> "list[Tuple[Any, float]]":
-    return [(member, float(score)) for member, score in reply]
+def _placed(cast: Cast) -> base.Convert:
+    return lambda reply: None if reply is None else [reply[0], cast(float(reply[1]))]
 
 
 def _popped(reply: Any) -> "list[Tuple[Any, float]]":
     # One without a count is flat, several are pairs.
     if reply and not isinstance(reply[0], list):
         return [(reply[0], float(reply[1]))]
-    return _scored(reply)
+    return base.scored(reply)
 
 
-def _scanned(reply: Any) -> Any:
-    cursor, page = base.scanned(reply)
-    return cursor, [(member, float(score)) for member, score in base.paired(page)]
+def _scanned(cast: Cast) -> base.Convert:
+    def convert(reply: Any) -> Any:
+        cursor, page = base.scanned(reply)
+        return cursor, base.scored(base.paired(page), cast)
+
+    return convert

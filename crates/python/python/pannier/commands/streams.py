@@ -72,11 +72,32 @@ class StreamCommands(Runner):
         return self._run(("XREAD", *words, "STREAMS", *streams, *streams.values()), _by_stream)
 
     def xgroup_create(
-        self, name: Key, groupname: Key, id: Id = "$", mkstream: bool = False
+        self,
+        name: Key,
+        groupname: Key,
+        id: Id = "$",
+        mkstream: bool = False,
+        entries_read: Optional[int] = None,
     ) -> Any:
         """Makes a group of consumers."""
-        words = base.flags(mkstream=mkstream)
+        words: "list[Any]" = base.flags(mkstream=mkstream)
+        words += [] if entries_read is None else ["ENTRIESREAD", entries_read]
         return self._run(("XGROUP", "CREATE", name, groupname, id, *words), base.is_ok)
+
+    def xgroup_setid(
+        self, name: Key, groupname: Key, id: Id, entries_read: Optional[int] = None
+    ) -> Any:
+        """Lets a group go on behind another entry."""
+        words: "list[Any]" = [] if entries_read is None else ["ENTRIESREAD", entries_read]
+        return self._run(("XGROUP", "SETID", name, groupname, id, *words), base.is_ok)
+
+    def xgroup_createconsumer(self, name: Key, groupname: Key, consumername: Key) -> Any:
+        """Makes a consumer; 1 when there was none."""
+        return self._run(("XGROUP", "CREATECONSUMER", name, groupname, consumername))
+
+    def xgroup_delconsumer(self, name: Key, groupname: Key, consumername: Key) -> Any:
+        """Removes a consumer; how many entries were pending for it."""
+        return self._run(("XGROUP", "DELCONSUMER", name, groupname, consumername))
 
     def xgroup_destroy(self, name: Key, groupname: Key) -> Any:
         """Removes a group; whether there was one."""
@@ -103,6 +124,81 @@ class StreamCommands(Runner):
         """Marks entries as done; how many were pending."""
         return self._run(("XACK", name, groupname, *ids))
 
+    def xpending(self, name: Key, groupname: Key) -> Any:
+        """What is pending in a group: how many entries, the first, the last, and by consumer."""
+        return self._run(("XPENDING", name, groupname), _pending)
+
+    def xpending_range(
+        self,
+        name: Key,
+        groupname: Key,
+        min: Id,
+        max: Id,
+        count: int,
+        consumername: Optional[Key] = None,
+        idle: Optional[int] = None,
+    ) -> Any:
+        """Pending entries between two ids, as dicts: of one consumer, and idle for at least so many
+        milliseconds, if given."""
+        words: "list[Any]" = [] if idle is None else ["IDLE", idle]
+        words += [min, max, count, *([] if consumername is None else [consumername])]
+        return self._run(("XPENDING", name, groupname, *words), _pending_entries)
+
+    def xclaim(
+        self,
+        name: Key,
+        groupname: Key,
+        consumername: Key,
+        min_idle_time: int,
+        message_ids: Any,
+        idle: Optional[int] = None,
+        time: Optional[int] = None,
+        retrycount: Optional[int] = None,
+        force: bool = False,
+        justid: bool = False,
+    ) -> Any:
+        """Gives pending entries to a consumer; the entries, or their ids if `justid`."""
+        ids = base.many(message_ids)
+        if min_idle_time < 0 or not ids:
+            raise ValueError("xclaim: a time is at least 0, and some id is given")
+        words: "list[Any]" = []
+        for word, value in (("IDLE", idle), ("TIME", time), ("RETRYCOUNT", retrycount)):
+            words += [] if value is None else [word, value]
+        words += base.flags(force=force, justid=justid)
+        command = ("XCLAIM", name, groupname, consumername, min_idle_time, *ids, *words)
+        return self._run(command, None if justid else _entries)
+
+    def xautoclaim(
+        self,
+        name: Key,
+        groupname: Key,
+        consumername: Key,
+        min_idle_time: int,
+        start_id: Id = "0-0",
+        count: Optional[int] = None,
+        justid: bool = False,
+    ) -> Any:
+        """Gives a consumer what has been pending for long enough: where to go on, the entries, and
+        ids of those that are gone; ids alone, if `justid`."""
+        if min_idle_time < 0:
+            raise ValueError("xautoclaim: a time is at least 0")
+        words = [min_idle_time, start_id, *_count(count), *base.flags(justid=justid)]
+        convert = _claimed_ids if justid else _claimed
+        return self._run(("XAUTOCLAIM", name, groupname, consumername, *words), convert)
+
+    def xinfo_stream(self, name: Key, full: bool = False) -> Any:
+        """What is known of a stream, as a dict; with its groups and all entries, if `full`."""
+        words = base.flags(full=full)
+        return self._run(("XINFO", "STREAM", name, *words), _full_stream if full else _stream)
+
+    def xinfo_groups(self, name: Key) -> Any:
+        """What is known of its groups, a dict for each."""
+        return self._run(("XINFO", "GROUPS", name), _named)
+
+    def xinfo_consumers(self, name: Key, groupname: Key) -> Any:
+        """What is known of a group's consumers, a dict for each."""
+        return self._run(("XINFO", "CONSUMERS", name, groupname), _named)
+
 
 def _count(count: Optional[int]) -> "list[Any]":
     return [] if count is None else ["COUNT", count]
@@ -123,7 +219,7 @@ def _trim(
 
 def _entry(entry: Any) -> Any:
     id, fields = entry
-    return id, None if fields is None else dict(base.paired(fields))
+    return id, {} if fields is None else dict(base.paired(fields))
 
 
 def _entries(reply: Any) -> "list[Any]":
@@ -132,3 +228,46 @@ def _entries(reply: Any) -> "list[Any]":
 
 def _by_stream(reply: Any) -> "list[Any]":
     return [[name, _entries(entries)] for name, entries in (reply or {}).items()]
+
+
+def _pending(reply: Any) -> "dict[str, Any]":
+    count, first, last, consumers = reply
+    each = [{"name": name, "pending": int(pending)} for name, pending in consumers or ()]
+    return {"pending": count, "min": first, "max": last, "consumers": each}
+
+
+def _pending_entries(reply: Any) -> "list[dict[str, Any]]":
+    fields = ("message_id", "consumer", "time_since_delivered", "times_delivered")
+    return [dict(zip(fields, entry)) for entry in reply]
+
+
+def _claimed(reply: Any) -> "list[Any]":
+    return [reply[0], _entries(reply[1]), *reply[2:]]
+
+
+def _claimed_ids(reply: Any) -> Any:
+    return reply[1]
+
+
+def _fields(reply: Any) -> "dict[str, Any]":
+    return {base.text(name): value for name, value in reply.items()}
+
+
+def _named(reply: Any) -> "list[dict[str, Any]]":
+    return [_fields(each) for each in reply]
+
+
+def _stream(reply: Any) -> "dict[str, Any]":
+    fields = _fields(reply)
+    for name in ("first-entry", "last-entry"):
+        fields[name] = None if fields[name] is None else _entry(fields[name])
+    return fields
+
+
+def _full_stream(reply: Any) -> "dict[str, Any]":
+    fields = _fields(reply)
+    fields["entries"] = dict(_entries(fields["entries"]))
+    fields["groups"] = _named(fields["groups"])
+    for group in fields["groups"]:
+        group["consumers"] = _named(group["consumers"])
+    return fields

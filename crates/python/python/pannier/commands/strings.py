@@ -1,4 +1,4 @@
-"""Commands on strings, numbers and bits."""
+"""Commands on strings and numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .base import Key, Moment, Runner, Span, Value
 
 
 class StringCommands(Runner):
-    """Commands on strings, numbers and bits."""
+    """Commands on strings and numbers."""
 
     def get(self, name: Key) -> Any:
         """The value; None when there is none."""
@@ -73,7 +73,8 @@ class StringCommands(Runner):
 
     def mget(self, keys: Any, *args: Key) -> Any:
         """The values of several keys, None where there is none."""
-        return self._run(("MGET", *base.many(keys, args)))
+        names = base.many(keys, args)
+        return self._run(("MGET", *names)) if names else self._known([])
 
     def mset(self, mapping: Mapping[Any, Value]) -> Any:
         """Stores several values at once."""
@@ -118,25 +119,6 @@ class StringCommands(Runner):
     def incrbyfloat(self, name: Key, amount: float = 1.0) -> Any:
         """Adds to a number; the sum."""
         return self._run(("INCRBYFLOAT", name, amount), float)
-
-    def getbit(self, name: Key, offset: int) -> Any:
-        """A bit of a value."""
-        return self._run(("GETBIT", name, offset))
-
-    def setbit(self, name: Key, offset: int, value: int) -> Any:
-        """Sets a bit; the one before."""
-        return self._run(("SETBIT", name, offset, 1 if value else 0))
-
-    def bitcount(
-        self,
-        key: Key,
-        start: Optional[int] = None,
-        end: Optional[int] = None,
-        mode: Optional[str] = None,
-    ) -> Any:
-        """How many bits are set, in a range of bytes (or of bits: `mode="BIT"`)."""
-        words = [word for word in (start, end, mode) if word is not None]
-        return self._run(("BITCOUNT", key, *words))
 
     def pfadd(self, name: Key, *values: Value) -> Any:
         """Counts values in a HyperLogLog; 1 when its estimate changed."""
