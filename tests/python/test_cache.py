@@ -255,7 +255,6 @@ def test_errors(cache):
         (lambda cache: cache.execute(), ValueError, "a command has a name"),
         (lambda cache: cache.execute("MULTI"), pannier.PannierError, r"use pipeline\(\)"),
         (lambda cache: cache.execute("SUBSCRIBE", "c"), pannier.PannierError, r"pubsub\(\)"),
-        (lambda cache: cache.pubsub().get_message(), pannier.PannierError, "nothing is subscribed"),
     ],
 )
 def test_what_is_wrong_is_said(cache, call, error, text):

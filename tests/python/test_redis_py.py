@@ -4,6 +4,8 @@ redis-py talks to a server of the very engine, so that whatever differs is the m
 """
 
 import inspect
+import threading
+import time
 
 import pytest
 import redis
@@ -145,6 +147,156 @@ def test_the_same_call_has_the_same_result(both, name):
     ours, theirs = (timeless(outcome(CALLS[name], on)) for on in both)
     assert ours == theirs
     assert repr(ours) == repr(theirs)
+
+
+def lock_that_was_lost(on):
+    lock = on.lock("lock", timeout=5)
+    assert lock.acquire()
+    on.set("lock", "another's")
+    with pytest.raises((redis.exceptions.LockNotOwnedError, pannier.LockNotOwnedError)):
+        lock.extend(1)
+    with pytest.raises((redis.exceptions.LockNotOwnedError, pannier.LockNotOwnedError)):
+        lock.release()
+    on.delete("lock")
+    with on.lock("lock", timeout=5, raise_on_release_error=False):
+        on.set("lock", "another's")
+    on.delete("lock")
+    with pytest.raises((redis.exceptions.LockNotOwnedError, pannier.LockNotOwnedError)):
+        with on.lock("lock", timeout=5):
+            on.delete("lock")
+
+
+def second_multi(on):
+    pipeline = on.pipeline()
+    pipeline.watch("s")
+    pipeline.multi()
+    pipeline.multi()
+
+
+def error_while_queueing(on, raise_on_error=True):
+    try:
+        on.pipeline().ping().execute_command("GET").execute(raise_on_error)
+    except (redis.ResponseError, pannier.ResponseError) as error:
+        return str(error)[: len("Command # 2 (GET) of pipeline")]
+
+
+def tried_again(on):
+    turns = []
+
+    def add(pipeline):
+        if not turns:
+            on.set("s", 5)
+        turns.append(time.monotonic())
+        pipeline.multi()
+        pipeline.incr("s")
+
+    replies = on.transaction(add, "s", watch_delay=0.05, shard_hint="nothing")
+    return replies, turns[1] - turns[0] > 0.04
+
+
+def received(pubsub, count):
+    return [pubsub.get_message(timeout=5) for _ in range(count)]
+
+
+def nothing_subscribed(on):
+    pubsub = on.pubsub()
+    pubsub.ping("unheard")
+    return pubsub.get_message(), pubsub.get_message(timeout=0.01), pubsub.subscribed
+
+
+def names_that_are_none(on):
+    pubsub = on.pubsub()
+    with pytest.raises((redis.DataError, TypeError)):
+        pubsub.subscribe(None)
+    return pubsub.subscribed, pubsub.channels, pubsub.subscribe()
+
+
+def numbers_as_names(on):
+    pubsub = on.pubsub()
+    pubsub.subscribe(1)
+    pubsub.psubscribe(2.5)
+    state = pubsub.subscribed, received(pubsub, 2)
+    pubsub.unsubscribe(1)
+    pubsub.punsubscribe()
+    return state, received(pubsub, 2), pubsub.subscribed, pubsub.channels, pubsub.patterns
+
+
+def all_kinds_of_messages(on):
+    pubsub, handled = on.pubsub(), []
+    pubsub.subscribe("channel")
+    pubsub.ssubscribe("shard")
+    pubsub.ssubscribe(handled=handled.append)
+    received(pubsub, 3)
+    pubsub.ping()
+    pubsub.ping("hello")
+    got = received(pubsub, 2)
+    sent = on.publish("channel", 1), on.spublish("shard", 2), on.spublish("handled", 3)
+    got += received(pubsub, 3)
+    names = sorted(pubsub.shard_channels), pubsub.check_health()
+    pubsub.sunsubscribe("shard")
+    return got, sent, names, received(pubsub, 1), sorted(pubsub.shard_channels), handled
+
+
+def subscribed_later(on):
+    pubsub = on.pubsub(ignore_subscribe_messages=True)
+    timer = threading.Timer(0.05, pubsub.subscribe, ["later"])
+    timer.start()
+    assert pubsub.get_message(timeout=5) is None and pubsub.subscribed
+    on.publish("later", "heard")
+    return received(pubsub, 1)
+
+
+def failing_handlers(on):
+    def fail(message):
+        raise RuntimeError(message["data"])
+
+    def note(error, pubsub, thread):
+        failed.append(str(error))
+        done.set()
+
+    failed, done = [], threading.Event()
+    pubsub = on.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe(news=fail)
+    thread = pubsub.run_in_thread(0.01, True, note)
+    while not on.publish("news", "bad"):
+        time.sleep(0.001)
+    assert done.wait(5)
+    thread.stop()
+    thread.join(5)
+    return failed[:1], thread.is_alive()
+
+
+SESSIONS = {
+    "lock without an end": lambda on: (
+        on.lock("lock", timeout=0).acquire(blocking=False), on.ttl("lock")
+    ),
+    "lock that was lost": lock_that_was_lost,
+    "lock that was never taken": lambda on: on.lock("lock").release(),
+    "second multi": second_multi,
+    "multi behind commands": lambda on: on.pipeline(shard_hint=1).get("s").multi(),
+    "error while queueing": error_while_queueing,
+    "error while queueing that is not raised": lambda on: error_while_queueing(on, False),
+    "transaction that is tried again": tried_again,
+    "nothing subscribed": nothing_subscribed,
+    "names that are none": names_that_are_none,
+    "numbers as names": numbers_as_names,
+    "all kinds of messages": all_kinds_of_messages,
+    "subscribed later": subscribed_later,
+    "failing handlers": failing_handlers,
+}
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_sessions_behave_alike(both, name):
+    ours, theirs = (outcome(SESSIONS[name], on) for on in both)
+    assert ours == theirs
+
+
+def test_a_lock_of_another_class(both):
+    class Mine(pannier.Lock):
+        pass
+
+    assert type(both[0].lock("lock", lock_class=Mine)) is Mine
 
 
 def test_what_is_in_no_item(both):

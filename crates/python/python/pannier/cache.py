@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import Any, Callable, Iterator, Optional, Union, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -179,28 +180,32 @@ class Cache(_native.Cache, Commands):
     def __reduce__(self) -> Any:
         raise TypeError("a Cache cannot be pickled: it is memory of this process")
 
-    def pipeline(self, transaction: bool = True) -> Pipeline:
-        """Commands that are collected and run at once; as one step, if a transaction."""
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        """Commands that are collected and run at once; as one step, if a transaction. A
+        `shard_hint` means nothing, here as in redis-py."""
         return Pipeline(self, transaction)
 
     def transaction(
         self,
-        function: "Callable[[Pipeline], Any]",
+        func: "Callable[[Pipeline], Any]",
         *watches: Any,
+        shard_hint: Any = None,
         value_from_callable: bool = False,
+        watch_delay: Optional[float] = None,
     ) -> Any:
-        """Calls `function(pipeline)` with keys watched until its transaction runs, and again
-        whenever one of them has changed."""
-        with self.pipeline() as pipeline:
+        """Calls `func(pipeline)` with keys watched until its transaction runs, and again
+        whenever one of them has changed, `watch_delay` seconds later."""
+        with self.pipeline(True, shard_hint) as pipeline:
             while True:
                 try:
                     if watches:
                         pipeline.watch(*watches)
-                    value = function(pipeline)
+                    value = func(pipeline)
                     replies = pipeline.execute()
                     return value if value_from_callable else replies
                 except WatchError:
-                    continue
+                    if watch_delay:
+                        time.sleep(watch_delay)
 
     def pubsub(self, ignore_subscribe_messages: bool = False) -> PubSub:
         """Subscriptions of their own."""
@@ -213,11 +218,23 @@ class Cache(_native.Cache, Commands):
         sleep: float = 0.1,
         blocking: bool = True,
         blocking_timeout: Optional[float] = None,
+        lock_class: "Optional[type[Lock]]" = None,
         thread_local: bool = True,
+        raise_on_release_error: bool = True,
     ) -> Lock:
         """A lock that anybody who uses this engine respects, and that ends by itself after
         `timeout` seconds."""
-        return Lock(self, name, timeout, sleep, blocking, blocking_timeout, thread_local)
+        made = Lock if lock_class is None else lock_class
+        return made(
+            self,
+            name,
+            timeout=timeout,
+            sleep=sleep,
+            blocking=blocking,
+            blocking_timeout=blocking_timeout,
+            thread_local=thread_local,
+            raise_on_release_error=raise_on_release_error,
+        )
 
     def listen(self, port: Optional[int] = 0, **options: Any) -> Server:
         """A server through which clients reach this engine; `options` are those of `Server` that

@@ -13,6 +13,7 @@ __all__ = [
     "ConnectionError",
     "ForkedError",
     "LockError",
+    "LockNotOwnedError",
     "NoScriptError",
     "PannierError",
     "ResponseError",
@@ -44,6 +45,10 @@ class LockError(PannierError, ValueError):
 class ConnectionError(PannierError, builtins.ConnectionError):
     """A connection was closed before its reply had come as a whole: by CLIENT KILL, or by a fault.
     Whether the command has run is not known."""
+
+
+class LockNotOwnedError(LockError):
+    """A lock was not held any more: its time was over, or somebody else has it."""
 
 
 class TimeoutError(PannierError, builtins.TimeoutError):

@@ -179,8 +179,7 @@ def _is_heard_by_the_dead(cache: Cache) -> bool:
     told = sum(count for _, count in here.pubsub_numsub(*here.pubsub_channels()))
     if told != sum(int(line[3]) for line in lines):
         return True
-    patterns = cache.execute_raw("PUBSUB", "NUMPAT")
-    return bool(patterns) and not any(int(line[4]) for line in lines)
+    return bool(cache.pubsub_numpat()) and not any(int(line[4]) for line in lines)
 
 
 def _time(cache: Cache) -> "Optional[Tuple[bool, float, float]]":

@@ -7,17 +7,20 @@ another's; looking and freeing is one step because it is a script. Whoever waits
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from .exceptions import LockError
+from .exceptions import LockError, LockNotOwnedError
 
 if TYPE_CHECKING:
     from .cache import Cache
 
 __all__ = ["Lock"]
+
+logger = logging.getLogger(__name__)
 
 RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
 
@@ -35,7 +38,9 @@ class Lock:
     >>> with cache.lock("report", timeout=30):
     ...     make_report()
 
-    With `thread_local` (the default) what one thread holds another does not hold.
+    It has no end without a `timeout`. With `thread_local` (the default) what one thread holds
+    another does not hold. The end of a `with` complains if the lock was lost meanwhile, unless
+    `raise_on_release_error` is false.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Lock:
         blocking: bool = True,
         blocking_timeout: Optional[float] = None,
         thread_local: bool = True,
+        raise_on_release_error: bool = True,
     ) -> None:
         self.cache = cache
         self.name = name
@@ -54,6 +60,7 @@ class Lock:
         self.sleep = sleep
         self.blocking = blocking
         self.blocking_timeout = blocking_timeout
+        self.raise_on_release_error = raise_on_release_error
         self.local: Any = threading.local() if thread_local else _Holder()
         self.local.token = None
 
@@ -63,7 +70,12 @@ class Lock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        try:
+            self.release()
+        except LockError as error:
+            if self.raise_on_release_error:
+                raise
+            logger.warning("%s", error)
 
     def acquire(
         self,
@@ -78,7 +90,7 @@ class Lock:
         blocking = self.blocking if blocking is None else blocking
         wait = self.blocking_timeout if blocking_timeout is None else blocking_timeout
         end = None if wait is None else time.monotonic() + wait
-        life = None if self.timeout is None else int(self.timeout * 1000)
+        life = max(1, int(self.timeout * 1000)) if self.timeout else None
         while not self._take(mine, life):
             if not blocking or (end is not None and time.monotonic() + sleep > end):
                 return False
@@ -87,11 +99,11 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Frees the lock; LockError when it is not this one's any more."""
+        """Frees the lock; LockNotOwnedError when it is not this one's any more."""
         token = self._token()
         self.local.token = None
         if not self.cache.eval(RELEASE, 1, self.name, token):
-            raise LockError(f"the lock {self.name!r} was not held any more")
+            raise LockNotOwnedError(f"the lock {self.name!r} was not held any more")
 
     def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
         """Adds to its life, or replaces what is left of it."""
@@ -120,7 +132,7 @@ class Lock:
     def _live(self, seconds: float, replace: bool) -> bool:
         args = (self._token(), int(seconds * 1000), int(replace))
         if not self.cache.eval(EXTEND, 1, self.name, *args):
-            raise LockError(f"the lock {self.name!r} was not held any more")
+            raise LockNotOwnedError(f"the lock {self.name!r} was not held any more")
         return True
 
     def _token(self) -> bytes:

@@ -103,6 +103,8 @@ class Pipeline(Commands):
 
     def multi(self) -> None:
         """Begins to collect again after `watch()`."""
+        if self.explicit_transaction:
+            raise PannierError("multi: the transaction has begun already")
         if self._commands:
             raise PannierError("multi: commands were collected already")
         self.explicit_transaction = True
@@ -121,8 +123,7 @@ class Pipeline(Commands):
             for index, (reply, convert) in enumerate(zip(replies, converts)):
                 if isinstance(reply, Exception):
                     if raise_on_error:
-                        name = " ".join(str(arg) for arg in commands[index])[:100]
-                        raise type(reply)(f"Command # {index + 1} ({name}) of pipeline: {reply}")
+                        raise _of_command(index, commands, reply)
                 elif convert is not None:
                     replies[index] = convert(reply)
             return replies
@@ -136,8 +137,10 @@ class Pipeline(Commands):
             raise WatchError("Watched variable changed.")
         if isinstance(executed, Exception):
             # What was refused while collecting says more than EXEC does.
-            refused = (reply for reply in replies[1:-1] if isinstance(reply, ResponseError))
-            raise next(refused, executed)
+            for index, reply in enumerate(replies[1:-1]):
+                if isinstance(reply, ResponseError):
+                    raise _of_command(index, commands, reply)
+            raise executed
         return list(executed)
 
     def reset(self) -> None:
@@ -167,6 +170,12 @@ class Pipeline(Commands):
             self._client.close()
             self.reset()
             raise
+
+
+def _of_command(index: int, commands: "list[tuple[Any, ...]]", error: Exception) -> Exception:
+    """An error that says which command it is about."""
+    name = " ".join(str(arg) for arg in commands[index])[:100]
+    return type(error)(f"Command # {index + 1} ({name}) of pipeline: {error}")
 
 
 #: Commands after which a connection is not as others are.

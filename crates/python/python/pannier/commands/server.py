@@ -23,6 +23,10 @@ class ServerCommands(Runner):
         """Sends a message to a channel; how many receive it."""
         return self._run(("PUBLISH", channel, message))
 
+    def spublish(self, shard_channel: Key, message: Value) -> Any:
+        """Sends a message to a shard channel; how many receive it."""
+        return self._run(("SPUBLISH", shard_channel, message))
+
     def pubsub_channels(self, pattern: Key = "*") -> Any:
         """Channels that somebody listens to."""
         return self._run(("PUBSUB", "CHANNELS", pattern))
@@ -30,6 +34,10 @@ class ServerCommands(Runner):
     def pubsub_numsub(self, *args: Key) -> Any:
         """Channels with their numbers of subscribers, as pairs."""
         return self._run(("PUBSUB", "NUMSUB", *args), _numbers)
+
+    def pubsub_numpat(self) -> Any:
+        """How many patterns somebody listens to."""
+        return self._run(("PUBSUB", "NUMPAT"))
 
     def dbsize(self) -> Any:
         """How many keys this database has."""
