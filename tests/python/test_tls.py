@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import os
 import shutil
 import ssl
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import redis
 
 import pannier
+import pannier.server
 
 CLIENTS = Path(__file__).resolve().parents[1] / "clients"
 
@@ -56,6 +58,18 @@ def test_it_is_known_whether_it_runs(made):
         assert server.running
         server.client().shutdown(nosave=True)
         assert not server.running
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_does_not_listen(made):
+    with pannier.Server(tls_cert=made.cert("rsa"), tls_key=made.key("rsa")) as server:
+        listening = pannier.server._listening_at
+        assert listening(server.port)
+        child = os.fork()
+        if not child:
+            os._exit(len(listening(server.port)))
+        assert os.waitpid(child, 0)[1] == 0
+        assert server.client().ping()
 
 
 def test_certificates_may_be_in_memory(made):

@@ -163,7 +163,7 @@ def _close_here(numbers: "set[int]") -> None:
         # Not isinstance(), for which objects may do anything.
         kind = type(found)
         if issubclass(kind, PubSub):
-            client = found._client
+            client = getattr(found, "_client", None)
         elif issubclass(kind, _native.Connection):
             client = found._sock
         else:
