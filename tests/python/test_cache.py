@@ -39,6 +39,30 @@ def test_bytes_and_text(cache, text):
     assert cache.get("large") == large
 
 
+def test_an_encoding_is_that_of_both_directions():
+    latin = pannier.Cache(decode_responses=True, encoding="latin-1")
+    latin.set("schlüssel", "grüße")
+    assert latin.get("schlüssel") == "grüße" and "schlüssel" in latin
+    assert latin.at(0, decode_responses=False).get("schlüssel".encode("latin-1")) == b"gr\xfc\xdfe"
+    latin.hset("tür", "größe", "ä")
+    assert latin.hgetall("tür") == {"größe": "ä"}
+    assert latin.pipeline().set("k", "ö").get("k").execute() == [True, "ö"]
+    assert latin.blpop("nichts-für", 0.01) is None
+    assert latin.eval("return {KEYS[1], 'ß'}", 1, "ü") == ["ü", "ß"]
+    assert latin.redis(encoding="latin-1", decode_responses=True).get("k") == "ö"
+    with latin.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe("grüße")
+        latin.publish("grüße", "schön")
+        heard = (pubsub.get_message(timeout=5) for _ in range(2))
+        assert [(message["channel"], message["data"]) for message in heard if message] == [
+            ("grüße", "schön")
+        ]
+    for call in (latin.get, latin.exists, lambda name: latin.set("k", name)):
+        with pytest.raises(UnicodeEncodeError):
+            call("€")
+    assert latin.get("k") == "ö"
+
+
 @pytest.mark.parametrize("value", ["", "a b", 7, -(2**70), 1.5, b"\x00\r\n", bytearray(b"x")])
 def test_what_a_value_may_be(cache, value):
     cache.set("k", value)

@@ -113,7 +113,7 @@ impl Cache {
     /// The value of a key, None when there is none.
     fn get<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.cache()?;
-        let key = Bytes::of(name)?;
+        let key = Bytes::of_arg(name, self.style.text.as_ref())?;
         if !brief::is_long_running(cache)
             && let Some(found) =
                 cache.get_with_at_once(key.as_slice(), |value| self.style.string_at_once(py, value))
@@ -154,7 +154,7 @@ impl Cache {
         let is_special = nx || xx || keepttl || get || exat.is_some() || pxat.is_some();
         let ttl = if is_special { None } else { ttl(ex.as_ref(), px.as_ref()) };
         if let Some(ttl) = ttl
-            && slf.get().set_at_once(&Bytes::of(name)?, &Bytes::of(value)?, ttl)?
+            && slf.get().set_at_once(name, value, ttl)?
         {
             return Ok(PyBool::new(py, true).to_owned().into_any());
         }
@@ -221,7 +221,7 @@ impl Cache {
         args: &Bound<'py, PyTuple>,
         raw: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.run_words(py, &request::words(args)?, raw)
+        self.run_words(py, &request::words(args, self.style.text.as_ref())?, raw)
     }
 
     fn run_words<'py>(
@@ -268,13 +268,15 @@ impl Cache {
     /// Whether a value was stored at once.
     fn set_at_once(
         &self,
-        key: &Bytes<'_>,
-        value: &Bytes<'_>,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
         ttl: Option<Duration>,
     ) -> PyResult<bool> {
         let cache = self.cache()?;
         let options = SetOptions::new();
         let options = ttl.map_or(options, |ttl| options.ttl(ttl));
+        let text = self.style.text.as_ref();
+        let (key, value) = (Bytes::of_arg(key, text)?, Bytes::of_arg(value, text)?);
         let (key, value) = (key.as_slice(), value.as_slice());
         Ok(!brief::is_long_running(cache) && cache.set_with_at_once(key, value, &options))
     }

@@ -283,7 +283,7 @@ impl Client {
     fn send_aside(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
         if self.aside.is_busy() {
             let mut requests = Vec::new();
-            request::encode(args, &mut requests)?;
+            request::encode(args, self.style.text.as_ref(), &mut requests)?;
             if self.aside.add(&requests) {
                 return Ok(());
             }
@@ -374,7 +374,8 @@ impl Client {
     ) -> PyResult<Bound<'py, PyList>> {
         self.with_line(py, |line| {
             for command in commands.iter() {
-                let encoded = request::encode(command.cast::<PyTuple>()?, &mut line.requests);
+                let (command, text) = (command.cast::<PyTuple>()?, self.style.text.as_ref());
+                let encoded = request::encode(command, text, &mut line.requests);
                 encoded.inspect_err(|_| line.requests.clear())?;
             }
             line.run(py, true)
@@ -459,7 +460,7 @@ pub(crate) fn pack<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut requests = Vec::new();
     for command in commands.try_iter()? {
-        request::encode(command?.cast::<PyTuple>()?, &mut requests)?;
+        request::encode(command?.cast::<PyTuple>()?, None, &mut requests)?;
     }
     Ok(PyBytes::new(py, &requests))
 }

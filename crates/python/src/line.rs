@@ -78,7 +78,7 @@ impl Line {
         if !(is_get || is_set) || !self.is_read() || brief::is_long_running(&self.cache) {
             return Ok(false);
         }
-        let arg = |at: usize| Bytes::of(&args.get_item(at)?);
+        let arg = |at: usize| Bytes::of_arg(&args.get_item(at)?, style.text.as_ref());
         let key = arg(1)?;
         if is_set {
             let value = arg(2)?;
@@ -108,7 +108,7 @@ impl Line {
         if self.send_at_once(args, style)? {
             return Ok(None);
         }
-        request::encode(args, &mut self.requests)?;
+        request::encode(args, style.text.as_ref(), &mut self.requests)?;
         let name = request::name(args)?;
         Ok(Some(brief::span(&self.cache, name.as_slice(), args.len())))
     }

@@ -58,12 +58,12 @@ impl Style {
     }
 }
 
-/// How bytes become text.
+/// How bytes become text, and text bytes.
 #[derive(Clone)]
 pub(crate) enum Text {
     /// Strict UTF-8, the usual.
     Utf8,
-    /// What `bytes.decode` is given.
+    /// What `bytes.decode` and `str.encode` are given.
     Other {
         /// Name of the encoding.
         encoding: String,
@@ -76,6 +76,17 @@ impl Text {
     pub(crate) fn new(encoding: String, errors: String) -> Self {
         let plain = encoding.replace('_', "-").eq_ignore_ascii_case("utf-8");
         if plain && errors == "strict" { Self::Utf8 } else { Self::Other { encoding, errors } }
+    }
+
+    /// The bytes of a text.
+    pub(crate) fn encode<'py>(&self, text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+        match self {
+            Self::Utf8 => text.encode_utf8(),
+            Self::Other { encoding, errors } => {
+                let bytes = text.call_method1("encode", (encoding, errors))?;
+                Ok(bytes.cast_into::<PyBytes>()?)
+            }
+        }
     }
 
     /// The text of some bytes.

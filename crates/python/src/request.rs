@@ -2,7 +2,8 @@
 //!
 //! A request is written as a client would put it on a socket: an array of strings, appended to a
 //! buffer that its owner keeps. What counts as a string is what redis-py lets count: bytes-like
-//! objects as they are, `str` in UTF-8, whole and floating numbers as Python prints them. A bool
+//! objects as they are, `str` in the encoding in which replies are decoded, or in UTF-8 when they
+//! are not (a command's name always), whole and floating numbers as Python prints them. A bool
 //! or None is refused, because whoever passes one is mistaken about what will be stored. The
 //! first argument may hold several words (`"CONFIG GET"`).
 //!
@@ -14,23 +15,29 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyMemoryView, PyString, PyTuple};
 
+use crate::reply::Text;
+
 /// Appends one request; nothing, when it is refused.
-pub(crate) fn encode(args: &Bound<'_, PyTuple>, out: &mut Vec<u8>) -> PyResult<()> {
+pub(crate) fn encode(
+    args: &Bound<'_, PyTuple>,
+    text: Option<&Text>,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
     let begin = out.len();
-    let done = encode_args(args, out);
+    let done = encode_args(args, text, out);
     if done.is_err() {
         out.truncate(begin);
     }
     done
 }
 
-fn encode_args(args: &Bound<'_, PyTuple>, out: &mut Vec<u8>) -> PyResult<()> {
+fn encode_args(args: &Bound<'_, PyTuple>, text: Option<&Text>, out: &mut Vec<u8>) -> PyResult<()> {
     let name = name(args)?;
     let words = words_of(name.as_slice());
     number(b'*', words.clone().count() + args.len() - 1, out);
     words.for_each(|word| string(word, out));
     for arg in args.iter_borrowed().skip(1) {
-        string(Bytes::of(&arg)?.as_slice(), out);
+        string(Bytes::of_arg(&arg, text)?.as_slice(), out);
     }
     Ok(())
 }
@@ -42,7 +49,10 @@ pub(crate) fn encode_words(args: &[Bytes<'_>], out: &mut Vec<u8>) {
 }
 
 /// The words of a request; at least one.
-pub(crate) fn words<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Vec<Bytes<'py>>> {
+pub(crate) fn words<'py>(
+    args: &Bound<'py, PyTuple>,
+    text: Option<&Text>,
+) -> PyResult<Vec<Bytes<'py>>> {
     let name = name(args)?;
     let mut words = Vec::with_capacity(args.len());
     if name.as_slice().contains(&b' ') {
@@ -51,7 +61,7 @@ pub(crate) fn words<'py>(args: &Bound<'py, PyTuple>) -> PyResult<Vec<Bytes<'py>>
         words.push(name);
     }
     for arg in args.iter_borrowed().skip(1) {
-        words.push(Bytes::of(&arg)?);
+        words.push(Bytes::of_arg(&arg, text)?);
     }
     Ok(words)
 }
@@ -78,7 +88,18 @@ pub(crate) enum Bytes<'py> {
 }
 
 impl<'py> Bytes<'py> {
-    /// The bytes that an argument stands for.
+    /// The bytes that an argument stands for, in this encoding.
+    #[inline]
+    pub(crate) fn of_arg(value: &Bound<'py, PyAny>, text: Option<&Text>) -> PyResult<Self> {
+        if let Some(text @ Text::Other { .. }) = text
+            && let Ok(value) = value.cast::<PyString>()
+        {
+            return text.encode(value).map(Self::Object);
+        }
+        Self::of(value)
+    }
+
+    /// The same, in UTF-8.
     pub(crate) fn of(value: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(bytes) = value.cast::<PyBytes>() {
             return Ok(Self::Object(bytes.clone()));
