@@ -27,7 +27,7 @@ use crate::bell::Bell;
 use crate::brief::{self, Long, Span};
 use crate::fork::{self, Birthplace};
 use crate::line::{Armed, Line, Taken, closed};
-use crate::reply::Style;
+use crate::reply::{Style, Text};
 use crate::request::{self, Bytes};
 use crate::script::Script;
 
@@ -452,15 +452,18 @@ impl Drop for Client {
 
 create_exception!(_native, TimedOut, PyTimeoutError, "A wait for a reply that did not come.");
 
-/// Requests in wire form, for `send_packed`.
+/// Requests in wire form, for `send_packed`; `text` is encoding and error handler of strings.
 #[pyo3::pyfunction]
+#[pyo3(signature = (commands, text = None))]
 pub(crate) fn pack<'py>(
     py: Python<'py>,
     commands: &Bound<'py, PyAny>,
+    text: Option<(String, String)>,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    let text = text.map(|(encoding, errors)| Text::new(encoding, errors));
     let mut requests = Vec::new();
     for command in commands.try_iter()? {
-        request::encode(command?.cast::<PyTuple>()?, None, &mut requests)?;
+        request::encode(command?.cast::<PyTuple>()?, text.as_ref(), &mut requests)?;
     }
     Ok(PyBytes::new(py, &requests))
 }

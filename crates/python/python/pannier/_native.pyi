@@ -34,7 +34,7 @@ def forked() -> None:
 def unix_time() -> float:
     """Seconds since 1970 by the system's clock, whatever Python is made to believe."""
 
-def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
+def pack(commands: Iterable[tuple[Any, ...]], text: "Optional[tuple[str, str]]" = None) -> bytes:
     """Requests in wire form, for `Client.send_packed`."""
 
 class TimedOut(TimeoutError):

@@ -33,7 +33,8 @@ class Cache(_native.Cache, Commands):
     b'hello'
 
     Directives of `redis.conf` are keywords, as for `Server`. With `decode_responses` strings come
-    as `str`, in an `encoding` which is then that of arguments, too. `db` is the number of the database; `cache.at(1)` is another one of the same engine.
+    as `str`, in an `encoding` which is then that of arguments, too. `db` is the number of the
+    database; `cache.at(1)` is another one of the same engine.
     `seed` makes random choices repeat.
 
     Every command can be run by `execute("NAME", ...)`, whose replies are those of RESP3; the

@@ -166,7 +166,7 @@ class PubSub:
         if not wanted:
             return
         # A name that is none is refused here, before anything has changed.
-        request = _native.pack([(f"{kind}subscribe", *wanted)])
+        request = _native.pack([(f"{kind}subscribe", *wanted)], self.cache._text)
         client = self._session()
         for name, handler in wanted.items():
             self._handlers[kind, self._key(name)] = handler
