@@ -7,18 +7,20 @@
 //! Neighbours: `view` is the only user; `keyspace` says how long a lock is waited for.
 
 use pannier_lock::MutexGuard;
+use smallvec::{SmallVec, smallvec};
 
 use crate::hash::Key;
 use crate::keyspace::Keyspace;
 use crate::shard::Shard;
 
-/// The locks held, ascending by shard. Small, because a view is moved a few times on a request's
-/// way: a list in place of `Many`'s allocation cost every request more than it saved the few that
-/// open several shards.
+/// Locks that need no allocation: as many as two workers have shards.
+const INLINE: usize = 8;
+
+/// The locks held, ascending by shard.
 pub(crate) enum Guards<'k> {
     None,
     One([MutexGuard<'k, Shard>; 1]),
-    Many(Vec<MutexGuard<'k, Shard>>),
+    Many(SmallVec<[MutexGuard<'k, Shard>; INLINE]>),
     /// Those of another view, which waits until this one is dropped.
     Lent(&'k mut (dyn OpenShards + 'k)),
 }
@@ -37,7 +39,7 @@ impl<'k> Guards<'k> {
             0 => Self::None,
             1 => Self::One([keyspace.lock(mask.trailing_zeros() as usize)?]),
             n => {
-                let mut guards = Vec::with_capacity(n as usize);
+                let mut guards = SmallVec::with_capacity(n as usize);
                 let mut rest = mask;
                 while rest != 0 {
                     guards.push(keyspace.lock(rest.trailing_zeros() as usize)?);
@@ -51,8 +53,8 @@ impl<'k> Guards<'k> {
     /// Puts one more in at its place.
     pub(crate) fn insert(&mut self, at: usize, guard: MutexGuard<'k, Shard>) {
         let mut guards = match std::mem::replace(self, Self::None) {
-            Self::None => Vec::new(),
-            Self::One([one]) => vec![one],
+            Self::None => SmallVec::new(),
+            Self::One([one]) => smallvec![one],
             Self::Many(many) => many,
             Self::Lent(_) => unreachable!("a nested view opens no shard"),
         };
