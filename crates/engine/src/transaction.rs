@@ -37,6 +37,11 @@ impl Queue {
         self.bytes += args.wire_len();
         self.commands.push(Queued { found, args: OwnedArgs::new(args.iter()) });
     }
+
+    /// Takes note that a command was refused, and gives back what was kept for EXEC.
+    pub(crate) fn fail(&mut self) {
+        *self = Self { failed: true, ..Self::default() };
+    }
 }
 
 /// The keys that a session watches.
@@ -63,14 +68,6 @@ impl Watches {
         for (database, key) in &self.keys {
             engine.keyspace.unwatch(*database, key, &self.flag);
         }
-    }
-}
-
-impl Queue {
-    /// Takes note that a command was refused.
-    pub(crate) fn fail(&mut self) {
-        self.failed = true;
-        self.commands.clear();
     }
 }
 

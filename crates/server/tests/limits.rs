@@ -109,6 +109,25 @@ fn a_transaction_over_the_query_limit_is_cut() {
 }
 
 #[test]
+fn a_transaction_that_a_refusal_has_spoilt_counts_for_nothing() {
+    let server = serve(&[("client-query-buffer-limit", "1mb")]);
+    let (mut client, mut other) = (Wire::to(&server), Wire::to(&server));
+    let set = format!("*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$10000\r\n{}\r\n", "x".repeat(10_000));
+    assert_eq!(client.ask("MULTI"), "+OK");
+    for turn in 0..150 {
+        client.send(&set);
+        assert_eq!(client.line(), "+QUEUED", "{turn}");
+        if turn == 90 {
+            assert!(client.ask("NOSUCH").starts_with("-ERR unknown command"));
+            other.ask("CLIENT LIST");
+            let shown = other.line();
+            assert!(shown.contains("multi-mem=0"), "{shown}");
+        }
+    }
+    assert!(client.ask("EXEC").starts_with("-EXECABORT"));
+}
+
+#[test]
 fn idle_clients_are_closed_after_the_timeout_and_others_are_not() {
     let (clock, hand) = Clock::virtual_at(1_700_000_000_000);
     let config = config(&[("timeout", "60"), ("hz", "100")]);

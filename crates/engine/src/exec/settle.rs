@@ -197,6 +197,7 @@ pub(super) fn count(session: &Session, error: &Error) {
 pub(super) fn refused(session: &mut Session, id: Option<u16>, error: &Error, reply: &mut Reply) {
     if let Some(queue) = &mut session.queue {
         queue.fail();
+        session.client.queued_len.store(0, Relaxed);
         session.publish_transaction();
     }
     reply.error(error.message());
